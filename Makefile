@@ -1,0 +1,46 @@
+# make run    installs what is needed, builds and serves         make test   everything that must pass
+# make build  leaves build/release/vexfs_server                   make bench  ratios against real peers
+# make demo   real texts, two clients, kill -9 in the middle      make crash|sim|fuzz|soak  long forms
+PRESETS  := dev release tsan fuzz
+ARGS     ?=
+
+.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz soak demo bench fmt clean
+
+packages:
+	@deploy/install-packages build
+
+test-packages:
+	@deploy/install-packages build test
+	@test/prepare
+
+build: packages
+	@$(MAKE) --no-print-directory release
+
+$(PRESETS):
+	@mkdir -p build; test -f build/$@/build.ninja || cmake --preset $@ >build/configure-$@.log 2>&1 || { cat build/configure-$@.log; exit 1; }
+	@cmake --build build/$@
+
+run: build
+	@exec build/release/vexfs_server $(ARGS)
+
+test: test-packages
+	@test/run all
+
+unit sim api golden lint: test-packages
+	@test/run $@
+
+crash fuzz soak: test-packages
+	@test/run long-$@
+
+demo: build test-packages
+	@build/venv/bin/python test/demo/demo.py
+
+bench: build test-packages
+	@build/venv/bin/pip install -q --disable-pip-version-check -r bench/requirements.txt
+	@build/venv/bin/python bench/run.py $(ARGS)
+
+fmt:
+	@git ls-files -co --exclude-standard '*.c' '*.h' '*.cc' | xargs clang-format -i
+
+clean:
+	@rm -rf build

@@ -1,0 +1,17 @@
+/* Heap memory. Small fixed-size wishes abort when memory is out; sizes chosen by a user use vex_mem_try. */
+#ifndef VEX_BASE_MEM_H
+#define VEX_BASE_MEM_H
+
+#include <stddef.h>
+
+void *vex_mem_alloc(size_t size);              /* never NULL */
+void *vex_mem_zalloc(size_t size);             /* never NULL, zeroed */
+void *vex_mem_realloc(void *ptr, size_t size); /* never NULL */
+void *vex_mem_try(size_t size);                /* NULL when out of memory */
+char *vex_mem_strndup(const char *text, size_t len);
+void vex_mem_free(void *ptr);
+
+#define VEX_NEW(type)                       ((type *)vex_mem_zalloc(sizeof(type)))
+#define VEX_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#endif

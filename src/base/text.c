@@ -1,0 +1,249 @@
+/* Text: UUIDs, base64, percent-encoding, Unicode. (Checking UTF-8 is in cxx/json_parse.cc, expressions in
+ * cxx/regex.cc.)
+ *
+ * Lock: none, nothing is kept. */
+#include "base/text.h"
+
+#include <utf8proc.h>
+
+size_t vex_utf8_count(struct vex_str s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        count += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* Value of a hex digit; -1 when it is none. */
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+static bool hyphen_at(size_t i)
+{
+    return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+/* 36 characters with hyphens, or 32 without; ret is touched only on success. */
+static bool parse_digits(struct vex_str s, uint8_t ret[16])
+{
+    bool hyphens = s.len == VEX_UUID_TEXT;
+    uint8_t uuid[16] = {0};
+    unsigned n = 0;
+
+    if (!hyphens && s.len != 32)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        int digit;
+        if (hyphens && hyphen_at(i)) {
+            if (s.ptr[i] != '-')
+                return false;
+            continue;
+        }
+        digit = hex_value(s.ptr[i]);
+        if (digit < 0)
+            return false;
+        uuid[n / 2] = (uint8_t)(uuid[n / 2] << 4 | digit);
+        n++;
+    }
+    memcpy(ret, uuid, sizeof uuid);
+    return true;
+}
+
+bool vex_uuid_parse(struct vex_str s, uint8_t ret[16])
+{
+    static const char urn[] = "urn:uuid:";
+    size_t urn_len = sizeof urn - 1;
+
+    if (s.len == VEX_UUID_TEXT + 2 && s.ptr[0] == '{' && s.ptr[s.len - 1] == '}')
+        return parse_digits(vex_str(s.ptr + 1, VEX_UUID_TEXT), ret);
+    if (s.len == VEX_UUID_TEXT + urn_len) {
+        for (size_t i = 0; i < urn_len; i++)
+            if ((s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? s.ptr[i] | 0x20 : s.ptr[i]) != urn[i])
+                return false;
+        return parse_digits(vex_str(s.ptr + urn_len, VEX_UUID_TEXT), ret);
+    }
+    return parse_digits(s, ret);
+}
+
+bool vex_uuid_parse_canonical(struct vex_str s, uint8_t ret[16])
+{
+    if (s.len != VEX_UUID_TEXT)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] >= 'A' && s.ptr[i] <= 'F')
+            return false;
+    return parse_digits(s, ret);
+}
+
+void vex_uuid_text(const uint8_t uuid[16], char ret[VEX_UUID_TEXT])
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned n = 0;
+
+    for (size_t i = 0; i < VEX_UUID_TEXT; i++) {
+        if (hyphen_at(i)) {
+            ret[i] = '-';
+            continue;
+        }
+        ret[i] = hex[n % 2 == 0 ? uuid[n / 2] >> 4 : uuid[n / 2] & 15];
+        n++;
+    }
+}
+
+void vex_uuid_from_random(uint8_t uuid[16])
+{
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40); /* version 4 */
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80); /* RFC 9562 variant */
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+static ptrdiff_t bad_symbol(size_t at, size_t *ret_bad)
+{
+    *ret_bad = at;
+    return -1;
+}
+
+ptrdiff_t vex_base64_decode(struct vex_str s, void *ret, size_t *ret_bad)
+{
+    uint8_t *out = ret;
+    size_t symbols = s.len, pad;
+
+    while (symbols > 0 && s.len - symbols < 2 && s.ptr[symbols - 1] == '=')
+        symbols--;
+    pad = s.len - symbols;
+    for (size_t i = 0; i < symbols; i++)
+        if (base64_value(s.ptr[i]) < 0)
+            return bad_symbol(i, ret_bad);
+    if (s.len % 4 != 0)
+        return bad_symbol(s.len, ret_bad);
+    for (size_t i = 0; i < symbols; i += 4) {
+        uint32_t group = 0;
+        size_t n = symbols - i < 4 ? symbols - i : 4;
+        for (size_t j = 0; j < 4; j++)
+            group = group << 6 | (uint32_t)(j < n ? base64_value(s.ptr[i + j]) : 0);
+        /* The bits that the padding cuts off must be zero: one text for one value. */
+        if (n < 4 && (group & ((1u << 8 * pad) - 1)) != 0)
+            return bad_symbol(symbols - 1, ret_bad);
+        for (size_t j = 0; j + 1 < n; j++)
+            *out++ = (uint8_t)(group >> (16 - 8 * j));
+    }
+    return out - (uint8_t *)ret;
+}
+
+bool vex_percent_decode(struct vex_arena *arena, struct vex_str s, bool query, struct vex_str *ret)
+{
+    char *out = vex_arena_try(arena, s.len + 1);
+    size_t len = 0;
+
+    if (out == NULL)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '%') {
+            int high = s.len - i > 2 ? hex_value(s.ptr[i + 1]) : -1;
+            int low = s.len - i > 2 ? hex_value(s.ptr[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return false;
+            c = (char)(high << 4 | low);
+            i += 2;
+        } else if (c == '+' && query) {
+            c = ' ';
+        }
+        out[len++] = c;
+    }
+    *ret = vex_str(out, len);
+    return vex_utf8_valid(*ret);
+}
+
+struct vex_str vex_text_lower(struct vex_arena *arena, struct vex_str s)
+{
+    struct vex_buf out;
+
+    vex_buf_init(&out, arena);
+    vex_buf_reserve(&out, s.len + 1);
+    for (size_t at = 0; at < s.len;) {
+        unsigned char c = (unsigned char)s.ptr[at];
+        utf8proc_int32_t point;
+        utf8proc_uint8_t text[4];
+        utf8proc_ssize_t step;
+
+        if (c < 0x80) {
+            vex_buf_add_char(&out, (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c));
+            at++;
+            continue;
+        }
+        step = utf8proc_iterate((const utf8proc_uint8_t *)s.ptr + at, (utf8proc_ssize_t)(s.len - at), &point);
+        if (step <= 0) /* the caller's fault; still no endless loop */
+            break;
+        at += (size_t)step;
+        vex_buf_add(&out, text, (size_t)utf8proc_encode_char(utf8proc_tolower(point), text));
+    }
+    return vex_buf_str(&out);
+}
+
+enum word_class { CLASS_OTHER, CLASS_WORD, CLASS_MARK };
+
+static enum word_class class_of(utf8proc_int32_t point)
+{
+    switch (utf8proc_category(point)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+        return CLASS_WORD;
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+        return CLASS_MARK;
+    default:
+        return CLASS_OTHER;
+    }
+}
+
+int vex_text_words(struct vex_str s, int (*fn)(void *arg, struct vex_str word), void *arg)
+{
+    size_t begin = 0, at = 0;
+    bool inside = false;
+
+    while (at < s.len) {
+        utf8proc_int32_t point;
+        utf8proc_ssize_t step =
+            utf8proc_iterate((const utf8proc_uint8_t *)s.ptr + at, (utf8proc_ssize_t)(s.len - at), &point);
+        enum word_class class = step > 0 ? class_of(point) : CLASS_OTHER;
+        bool belongs = class == CLASS_WORD || (class == CLASS_MARK && inside);
+
+        if (belongs && !inside)
+            begin = at;
+        if (!belongs && inside) {
+            int rc = fn(arg, vex_str(s.ptr + begin, at - begin));
+            if (rc != 0)
+                return rc;
+        }
+        inside = belongs;
+        at += step > 0 ? (size_t)step : 1;
+    }
+    return inside ? fn(arg, vex_str(s.ptr + begin, at - begin)) : 0;
+}

@@ -1,0 +1,453 @@
+/* Rows: see rows.h.
+ *
+ * Role      Row states, bitmaps, taking slots, publishing, checkpoints. The map from ids is in rows_ids.c, orders are in
+ *           rows_order.c.
+ * Lock      As in rows.h.
+ * Invariant A slot below `end` is in exactly one of: live, dying, free, taken by the writer. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "engine/point/rows_private.h"
+
+/* From so many slots on a contiguous run is worth looking for. */
+#define RUN_MIN 64u
+/* Scattered free slots are taken by large takes too when they are more than one slot in so many. */
+#define SCATTER_SHARE 4u
+
+static const uint64_t no_slots[1];
+
+static size_t words_for(uint64_t slots)
+{
+    return (size_t)(slots + 63) / 64;
+}
+
+/* A larger copy of a bitmap, zeros behind; NULL when out of memory. */
+static uint64_t *widen(const uint64_t *bits, size_t words, size_t want)
+{
+    uint64_t *wide = vex_mem_try(want * sizeof *wide);
+    if (wide == NULL)
+        return NULL;
+    if (words > 0)
+        memcpy(wide, bits, words * sizeof *wide);
+    memset(wide + words, 0, (want - words) * sizeof *wide);
+    return wide;
+}
+
+static size_t grown(size_t words, size_t need)
+{
+    return words + words / 2 > need ? words + words / 2 : need;
+}
+
+static int reserve_free(struct vex_rows *rows, uint64_t slots)
+{
+    size_t need = words_for(slots);
+    if (need <= rows->free_words)
+        return 0;
+    size_t want = grown(rows->free_words, need);
+    uint64_t *wide = widen(rows->free, rows->free_words, want);
+    if (wide == NULL)
+        return VEX_ENO_MEMORY;
+    vex_mem_free(rows->free);
+    rows->free = wide;
+    rows->free_words = want;
+    return 0;
+}
+
+/* All bitmaps or none: they have one width. */
+static int reserve_bitmaps(struct vex_rows *rows, uint64_t slots)
+{
+    size_t need = words_for(slots), count = 0;
+    if (need <= rows->words)
+        return 0;
+    size_t want = grown(rows->words, need);
+    uint64_t **maps[VEX_VECTORS_MAX + 2], *wide[VEX_VECTORS_MAX + 2];
+    maps[count++] = &rows->live;
+    maps[count++] = &rows->dying;
+    for (size_t i = 0; i < VEX_VECTORS_MAX; i++)
+        if (rows->present[i] != NULL)
+            maps[count++] = &rows->present[i];
+    for (size_t i = 0; i < count; i++) {
+        wide[i] = widen(*maps[i], rows->words, want);
+        if (wide[i] != NULL)
+            continue;
+        while (i > 0)
+            vex_mem_free(wide[--i]);
+        return VEX_ENO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        vex_mem_free(*maps[i]);
+        *maps[i] = wide[i];
+    }
+    rows->words = want;
+    return 0;
+}
+
+static void set_present(struct vex_rows *rows, uint32_t slot, uint64_t vectors)
+{
+    for (uint64_t rest = vectors; rest != 0; rest &= rest - 1) {
+        uint64_t **bits = &rows->present[__builtin_ctzll(rest)];
+        if (*bits == NULL)
+            *bits = vex_mem_zalloc(rows->words * sizeof **bits);
+        vex_bit_set(*bits, slot);
+    }
+}
+
+static void clear_present(struct vex_rows *rows, uint32_t slot, uint64_t vectors)
+{
+    for (uint64_t rest = vectors; rest != 0; rest &= rest - 1)
+        vex_bit_clear(rows->present[__builtin_ctzll(rest)], slot);
+}
+
+static void give_back(struct vex_rows *rows, uint32_t slot)
+{
+    vex_bit_set(rows->free, slot);
+    rows->free_count++;
+    if (slot / 64 < rows->free_from)
+        rows->free_from = slot / 64;
+}
+
+/* NULL, or what is wrong with a row that comes from the disk. */
+static const char *fault_of(const struct vex_rows *rows, const struct vex_row *row)
+{
+    if (row->state > VEX_ROW_DEAD)
+        return "an unknown state";
+    if (row->state != VEX_ROW_LIVE)
+        return NULL;
+    if (row->id_kind > VEX_ID_TEXT)
+        return "an unknown kind of id";
+    if (row->birth == 0 || row->birth > rows->births)
+        return "an impossible birth";
+    if (row->id_kind != VEX_ID_TEXT)
+        return NULL;
+    if (row->id[1] > VEX_ID_TEXT_MAX || vex_heap_get(rows->heap, row->id[0], (uint32_t)row->id[1]).ptr == NULL)
+        return "an id that is damaged in the heap";
+    return NULL;
+}
+
+static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struct vex_err *err)
+{
+    const char *path = rows->table.path;
+
+    if (sizes->slots > VEX_SLOTS_MAX || sizes->slots > vex_table_capacity(&rows->table) || sizes->live > sizes->slots)
+        return vex_err_set(err, VEX_ECORRUPT, "%s: its sizes in the manifest do not fit", path);
+    if (reserve_bitmaps(rows, sizes->slots) != 0 || reserve_free(rows, sizes->slots) != 0)
+        return vex_err_set(err, VEX_ENO_MEMORY, "no memory for %s", path);
+    rows->births = sizes->births;
+    rows->slots = rows->end = (uint32_t)sizes->slots;
+    for (uint32_t slot = 0; slot < rows->slots; slot++) {
+        const struct vex_row *row = vex_row_at(rows, slot);
+        const char *fault = fault_of(rows, row);
+        if (fault != NULL)
+            return vex_err_set(err, VEX_ECORRUPT, "%s: row %u has %s", path, slot, fault);
+        if (row->state != VEX_ROW_LIVE) {
+            give_back(rows, slot);
+            continue;
+        }
+        vex_bit_set(rows->live, slot);
+        set_present(rows, slot, row->vectors);
+        rows->live_count++;
+    }
+    if (rows->live_count != sizes->live)
+        return vex_err_set(err, VEX_ECORRUPT, "%s has %llu live rows, the manifest says %llu", path,
+                           (unsigned long long)rows->live_count, (unsigned long long)sizes->live);
+    return 0;
+}
+
+int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_sizes *sizes, struct vex_heap *heap,
+                  struct vex_rows **ret, struct vex_err *err)
+{
+    struct vex_rows *rows = VEX_NEW(struct vex_rows);
+    char path[VEX_PATH_MAX];
+
+    rows->io = io;
+    rows->heap = heap;
+    vex_rows_orders_init(rows);
+    vex_file_join(path, dir, "rows.tbl");
+    int r = vex_table_open(&rows->table, io, path, VEX_TABLE_ROWS, sizeof(struct vex_row), sizes->row_pages, err);
+    if (r == 0)
+        r = load(rows, sizes, err);
+    if (r == 0)
+        r = vex_rows_ids_open(rows, vex_file_join(path, dir, "ids.tbl"), sizes->id_pages, err);
+    if (r != 0) {
+        vex_rows_close(rows);
+        return r;
+    }
+    *ret = rows;
+    return 0;
+}
+
+void vex_rows_close(struct vex_rows *rows)
+{
+    if (rows == NULL)
+        return;
+    vex_table_close(&rows->table);
+    vex_table_close(&rows->ids);
+    vex_rows_orders_done(rows);
+    vex_mem_free(rows->live);
+    vex_mem_free(rows->dying);
+    vex_mem_free(rows->free);
+    for (size_t i = 0; i < VEX_VECTORS_MAX; i++)
+        vex_mem_free(rows->present[i]);
+    vex_mem_free(rows);
+}
+
+uint64_t vex_rows_live_count(const struct vex_rows *rows)
+{
+    return rows->live_count;
+}
+
+uint32_t vex_rows_slots(const struct vex_rows *rows)
+{
+    return rows->slots;
+}
+
+const struct vex_row *vex_rows_at(const struct vex_rows *rows, uint32_t slot)
+{
+    return vex_row_at(rows, slot);
+}
+
+struct vex_id vex_rows_id(const struct vex_rows *rows, uint32_t slot)
+{
+    const struct vex_row *row = vex_row_at(rows, slot);
+    struct vex_id id = {.kind = row->id_kind};
+
+    if (id.kind == VEX_ID_NUM)
+        id.num = row->id[0];
+    else if (id.kind == VEX_ID_UUID)
+        memcpy(id.uuid, row->id, sizeof id.uuid);
+    else
+        id.text = vex_heap_peek(rows->heap, row->id[0], (uint32_t)row->id[1]);
+    return id;
+}
+
+const uint64_t *vex_rows_live(const struct vex_rows *rows)
+{
+    return rows->live != NULL ? rows->live : no_slots;
+}
+
+const uint64_t *vex_rows_present(const struct vex_rows *rows, uint32_t ordinal)
+{
+    return ordinal < VEX_VECTORS_MAX ? rows->present[ordinal] : NULL;
+}
+
+/* First of `count` consecutive free slots. */
+static bool find_run(const struct vex_rows *rows, uint32_t count, uint32_t *ret)
+{
+    uint32_t at = vex_bit_next(rows->free, rows->free_words, (uint32_t)rows->free_from * 64);
+
+    while (at != VEX_SLOT_NONE) {
+        uint32_t len = 0;
+        while (len < count && at + len < rows->end) {
+            uint32_t slot = at + len;
+            if (slot % 64 == 0 && rows->free[slot / 64] == UINT64_MAX && count - len >= 64)
+                len += 64;
+            else if (vex_bit(rows->free, slot))
+                len++;
+            else
+                break;
+        }
+        if (len >= count) {
+            *ret = at;
+            return true;
+        }
+        at = vex_bit_next(rows->free, rows->free_words, at + len);
+    }
+    return false;
+}
+
+static void take_free(struct vex_rows *rows, uint32_t from, uint32_t count, uint32_t *ret_slots)
+{
+    uint32_t slot = from;
+
+    for (uint32_t i = 0; i < count; i++) {
+        slot = vex_bit_next(rows->free, rows->free_words, slot);
+        vex_bit_clear(rows->free, slot);
+        ret_slots[i] = slot;
+    }
+    rows->free_count -= count;
+    while (rows->free_from < rows->free_words && rows->free[rows->free_from] == 0)
+        rows->free_from++;
+}
+
+int vex_rows_take(struct vex_rows *rows, uint32_t count, uint32_t *ret_slots)
+{
+    uint32_t reuse = rows->free_count < count ? (uint32_t)rows->free_count : count, from = 0;
+
+    if (count == 0)
+        return 0;
+    if (count >= RUN_MIN && (reuse < count || !find_run(rows, count, &from)) &&
+        (reuse < count || rows->free_count < rows->end / SCATTER_SHARE))
+        reuse = 0;
+    if (count - reuse > VEX_SLOTS_MAX - rows->end)
+        return VEX_ETOO_LARGE;
+    int r = reserve_free(rows, (uint64_t)rows->end + count - reuse);
+    if (r != 0)
+        return r;
+    take_free(rows, from, reuse, ret_slots);
+    for (uint32_t i = reuse; i < count; i++)
+        ret_slots[i] = rows->end++;
+    return 0;
+}
+
+void vex_rows_untake(struct vex_rows *rows, uint32_t count, const uint32_t *slots)
+{
+    for (uint32_t i = count; i-- > 0;) {
+        if (slots[i] + 1 == rows->end && rows->end > rows->slots)
+            rows->end--;
+        else
+            give_back(rows, slots[i]);
+    }
+}
+
+int vex_rows_reserve(struct vex_rows *rows, uint32_t slots, uint32_t more)
+{
+    int r = vex_table_grow(&rows->table, slots);
+    if (r == 0)
+        r = reserve_bitmaps(rows, slots);
+    if (r == 0)
+        r = reserve_free(rows, slots);
+    if (r == 0)
+        r = vex_rows_ids_reserve(rows, rows->live_count + more);
+    if (r == 0)
+        r = vex_rows_orders_reserve(rows, more);
+    return r;
+}
+
+static void bury(struct vex_rows *rows, uint32_t slot)
+{
+    struct vex_row *row = vex_table_touch(&rows->table, slot);
+    row->state = VEX_ROW_DEAD;
+    vex_bit_clear(rows->live, slot);
+    vex_bit_set(rows->dying, slot);
+    clear_present(rows, slot, row->vectors);
+    rows->live_count--;
+}
+
+uint32_t vex_rows_publish(struct vex_rows *rows, uint32_t slot, const struct vex_row *row)
+{
+    struct vex_row *at = vex_table_touch(&rows->table, slot);
+    *at = *row;
+    at->state = VEX_ROW_LIVE;
+    at->reserved = 0;
+    struct vex_id id = vex_rows_id(rows, slot);
+    uint32_t older = vex_rows_ids_put(rows, &id, slot);
+
+    if (older != VEX_SLOT_NONE) {
+        if (at->birth == 0)
+            at->birth = vex_row_at(rows, older)->birth;
+        bury(rows, older);
+    } else if (at->birth == 0) {
+        at->birth = rows->births + 1;
+    }
+    if (at->birth > rows->births)
+        rows->births = at->birth;
+    vex_bit_set(rows->live, slot);
+    set_present(rows, slot, at->vectors);
+    rows->live_count++;
+    if (slot >= rows->slots)
+        rows->slots = slot + 1;
+    if (slot >= rows->end)
+        rows->end = slot + 1;
+    vex_rows_orders_add(rows, slot);
+    return older;
+}
+
+void vex_rows_update(struct vex_rows *rows, uint32_t slot, const struct vex_row *row)
+{
+    struct vex_row *at = vex_table_touch(&rows->table, slot);
+
+    clear_present(rows, slot, at->vectors & ~row->vectors);
+    set_present(rows, slot, row->vectors & ~at->vectors);
+    at->version = row->version;
+    at->blob = row->blob;
+    at->blob_len = row->blob_len;
+    at->vectors = row->vectors;
+    at->norm = row->norm;
+    at->check = row->check;
+}
+
+void vex_rows_delete(struct vex_rows *rows, uint32_t slot)
+{
+    vex_rows_ids_remove(rows, slot);
+    bury(rows, slot);
+}
+
+uint32_t vex_rows_tables(struct vex_rows *rows, struct vex_table *ret[4])
+{
+    ret[0] = &rows->table;
+    ret[1] = &rows->ids;
+    return 2;
+}
+
+void vex_rows_sizes(const struct vex_rows *rows, struct vex_rows_sizes *ret)
+{
+    *ret = (struct vex_rows_sizes){
+        .slots = rows->slots,
+        .live = rows->live_count,
+        .births = rows->births,
+        .row_pages = rows->table.pages,
+        .id_pages = rows->ids.pages,
+    };
+}
+
+void vex_rows_settle(struct vex_rows *rows)
+{
+    bool any = false;
+
+    for (uint32_t slot = vex_bit_next(rows->dying, rows->words, 0); slot != VEX_SLOT_NONE;
+         slot = vex_bit_next(rows->dying, rows->words, slot + 1)) {
+        give_back(rows, slot);
+        any = true;
+    }
+    if (!any)
+        return;
+    memset(rows->dying, 0, rows->words * sizeof *rows->dying);
+    vex_rows_orders_purge(rows);
+}
+
+/* NULL, or what is wrong with a slot. */
+static const char *slot_fault(const struct vex_rows *rows, uint32_t slot)
+{
+    const struct vex_row *row = vex_row_at(rows, slot);
+    bool live = vex_bit(rows->live, slot), reusable = vex_bit(rows->free, slot), dying = vex_bit(rows->dying, slot);
+
+    if (live != (row->state == VEX_ROW_LIVE))
+        return "a state unlike its bit";
+    if (live + reusable + dying > 1)
+        return "more than one use";
+    for (uint32_t i = 0; i < VEX_VECTORS_MAX; i++)
+        if ((rows->present[i] != NULL && vex_bit(rows->present[i], slot)) != (live && (row->vectors >> i & 1) != 0))
+            return "vectors unlike its bits";
+    if (!live)
+        return NULL;
+    struct vex_id id = vex_rows_id(rows, slot);
+    if (vex_rows_find(rows, &id) != slot)
+        return "an id that does not lead to it";
+    return fault_of(rows, row);
+}
+
+int vex_rows_check(struct vex_rows *rows, struct vex_err *err)
+{
+    uint64_t live = 0, reusable = 0;
+
+    for (uint32_t slot = 0; slot < rows->slots; slot++) {
+        const char *fault = slot_fault(rows, slot);
+        if (fault != NULL)
+            return vex_err_set(err, VEX_ECORRUPT, "%s: row %u has %s", rows->table.path, slot, fault);
+        live += vex_bit(rows->live, slot);
+    }
+    for (size_t word = 0; word < rows->free_words; word++)
+        reusable += (uint64_t)__builtin_popcountll(rows->free[word]);
+    if (live != rows->live_count || reusable != rows->free_count)
+        return vex_err_set(err, VEX_ECORRUPT, "%s: counts differ from bitmaps", rows->table.path);
+    for (size_t word = live == 0 ? 0 : words_for(rows->slots); word < rows->words; word++)
+        if (rows->live[word] != 0)
+            return vex_err_set(err, VEX_ECORRUPT, "%s: live slots beyond the last", rows->table.path);
+    if (vex_rows_ids_count(rows) != rows->live_count)
+        return vex_err_set(err, VEX_ECORRUPT, "%s: %llu ids for %llu rows", rows->ids.path,
+                           (unsigned long long)vex_rows_ids_count(rows), (unsigned long long)rows->live_count);
+    return vex_rows_orders_check(rows, err);
+}

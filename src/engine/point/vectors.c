@@ -1,0 +1,361 @@
+/* Vector files of one collection, over the device.
+ *
+ * Owner     The collection. Lock: its reader-writer lock. The writer's side of a file (`writing`, `end`) is the writer's alone;
+ *           readers see `df` and `slots`, which change only in reserve and configure (exclusive).
+ * Invariant A file is visible to readers no further than its writer has written and reserved it, so no map is touched beyond
+ *           the end of its file.
+ * Format    v<ordinal>.vex: docs/disk-format.md, "vector file". */
+#include "engine/point/vectors.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "uapi/dist.h"
+
+struct vector_file {
+    uint8_t ordinal;
+    uint32_t dimensions, stride;
+    enum vex_element element;
+    struct vex_file *file;
+    struct vex_dev_file *writing; /* NULL: no file yet */
+    uint64_t end;                 /* slots the file holds */
+    bool grown;                   /* end is above slots */
+    struct vex_dev_file *df;      /* readers' view */
+    uint64_t slots;
+};
+
+struct vex_vectors {
+    struct vex_io *io;
+    struct vex_dev *dev;
+    char *dir;
+    struct vector_file **files; /* dense names, by ordinal rising */
+    uint32_t count;
+    bool created; /* a file has been made since the folder was synced */
+};
+
+static void file_path(const struct vex_vectors *vectors, uint8_t ordinal, char path[VEX_PATH_MAX])
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "v%u.vex", ordinal);
+    vex_file_join(path, vectors->dir, name);
+}
+
+static struct vector_file *find(const struct vex_vectors *vectors, uint8_t ordinal)
+{
+    for (uint32_t i = 0; i < vectors->count; i++)
+        if (vectors->files[i]->ordinal == ordinal)
+            return vectors->files[i];
+    return NULL;
+}
+
+static int attach(struct vex_vectors *vectors, struct vector_file *vf, bool create, struct vex_err *err)
+{
+    struct vex_dev_layout layout = {.dimensions = vf->dimensions, .element = vf->element};
+    char path[VEX_PATH_MAX];
+    int rc;
+
+    file_path(vectors, vf->ordinal, path);
+    rc = vex_io_open(vectors->io, path, create ? VEX_IO_WRITE | VEX_IO_CREATE | VEX_IO_TRUNC : VEX_IO_WRITE, &vf->file);
+    if (rc == -ENOENT)
+        return vex_err_set(err, VEX_ECORRUPT, "vector file %s is missing", path);
+    if (rc < 0)
+        return vex_err_set(err, vex_err_errno(rc), "cannot open %s: error %d", path, -rc);
+    rc = vectors->dev->ops->attach(vectors->dev, vectors->io, vf->file, &layout, create, &vf->writing, err);
+    if (rc != 0) {
+        vex_io_close(vectors->io, vf->file);
+        vf->file = NULL;
+        return rc;
+    }
+    vf->end = layout.slots;
+    vf->grown = true;
+    vectors->created = vectors->created || create;
+    return 0;
+}
+
+static void close_file(struct vex_vectors *vectors, struct vector_file *vf)
+{
+    if (vf->writing != NULL)
+        vectors->dev->ops->detach(vectors->dev, vf->writing);
+    vex_io_close(vectors->io, vf->file);
+    vex_mem_free(vf);
+}
+
+static void add_name(struct vex_vectors *vectors, const struct vex_vector_params *params)
+{
+    struct vector_file *vf = VEX_NEW(struct vector_file);
+
+    vf->ordinal = params->ordinal;
+    vf->dimensions = params->size;
+    vf->element = params->element;
+    vf->stride = vex_vectors_stride(params);
+    vectors->files = vex_mem_realloc(vectors->files, (vectors->count + 1) * sizeof *vectors->files);
+    vectors->files[vectors->count++] = vf;
+}
+
+/* Files of names that are gone: what a crash between the change of configuration and their removal left behind. */
+static void remove_strays(struct vex_vectors *vectors, const struct vex_config *config)
+{
+    char path[VEX_PATH_MAX];
+
+    for (uint8_t ordinal = 0; ordinal < config->next_ordinal; ordinal++) {
+        bool known = false;
+        for (uint32_t i = 0; i < config->vector_count; i++)
+            known = known || config->vectors[i].ordinal == ordinal;
+        if (known)
+            continue;
+        file_path(vectors, ordinal, path);
+        vectors->io->ops->unlink(vectors->io, path);
+    }
+}
+
+/* Opens the files of the checkpoint. One whose name is gone from the configuration was removed after it. */
+static int attach_files(struct vex_vectors *vectors, struct vex_str state, struct vex_err *err)
+{
+    struct vex_cursor c = vex_cursor(state.ptr, state.len);
+
+    while (vex_cursor_left(&c) > 0) {
+        uint8_t ordinal = vex_cursor_u8(&c);
+        uint64_t slots = vex_cursor_u64(&c);
+        struct vector_file *vf = find(vectors, ordinal);
+        int rc;
+
+        if (c.bad)
+            return vex_err_set(err, VEX_ECORRUPT, "list of vector files is damaged");
+        if (vf == NULL)
+            continue;
+        if (vf->writing != NULL)
+            return vex_err_set(err, VEX_ECORRUPT, "list of vector files names v%u.vex twice", ordinal);
+        rc = attach(vectors, vf, false, err);
+        if (rc != 0)
+            return rc;
+        if (vf->end < slots)
+            return vex_err_set(err, VEX_ECORRUPT, "vector file %s/v%u.vex is too short", vectors->dir, ordinal);
+    }
+    return 0;
+}
+
+int vex_vectors_open(struct vex_io *io, struct vex_dev *dev, const char *dir, const struct vex_config *config,
+                     struct vex_str state, struct vex_vectors **ret, struct vex_err *err)
+{
+    struct vex_vectors *vectors = VEX_NEW(struct vex_vectors);
+    int rc;
+
+    vectors->io = io;
+    vectors->dev = dev;
+    vectors->dir = vex_mem_strndup(dir, strlen(dir));
+    remove_strays(vectors, config);
+    for (uint32_t i = 0; i < config->vector_count; i++)
+        if (config->vectors[i].kind == VEX_VECTOR_DENSE && config->vectors[i].size != 0)
+            add_name(vectors, &config->vectors[i]);
+    rc = attach_files(vectors, state, err);
+    if (rc == 0) {
+        rc = vex_vectors_reserve(vectors);
+        if (rc != 0)
+            vex_err_set(err, rc, "cannot map the vector files of %s", dir);
+    }
+    if (rc != 0) {
+        vex_vectors_close(vectors);
+        return rc;
+    }
+    *ret = vectors;
+    return 0;
+}
+
+void vex_vectors_close(struct vex_vectors *vectors)
+{
+    if (vectors == NULL)
+        return;
+    for (uint32_t i = 0; i < vectors->count; i++)
+        close_file(vectors, vectors->files[i]);
+    vex_mem_free(vectors->files);
+    vex_mem_free(vectors->dir);
+    vex_mem_free(vectors);
+}
+
+void vex_vectors_state(const struct vex_vectors *vectors, struct vex_buf *ret)
+{
+    for (uint32_t i = 0; i < vectors->count; i++) {
+        if (vectors->files[i]->writing == NULL)
+            continue;
+        vex_buf_add_u8(ret, vectors->files[i]->ordinal);
+        vex_buf_add_u64(ret, vectors->files[i]->end);
+    }
+}
+
+int vex_vectors_configure(struct vex_vectors *vectors, const struct vex_config *config, struct vex_err *err)
+{
+    uint32_t kept = 0;
+
+    (void)err;
+    for (uint32_t i = 0; i < vectors->count; i++) {
+        bool known = false;
+        for (uint32_t j = 0; j < config->vector_count; j++)
+            known = known || config->vectors[j].ordinal == vectors->files[i]->ordinal;
+        if (known)
+            vectors->files[kept++] = vectors->files[i];
+        else
+            close_file(vectors, vectors->files[i]);
+    }
+    vectors->count = kept;
+    remove_strays(vectors, config);
+    for (uint32_t j = 0; j < config->vector_count; j++) {
+        const struct vex_vector_params *params = &config->vectors[j];
+        if (params->kind == VEX_VECTOR_DENSE && params->size != 0 && find(vectors, params->ordinal) == NULL)
+            add_name(vectors, params);
+    }
+    return 0;
+}
+
+/* ---- writing ---- */
+
+int vex_vectors_write(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count, const void *data)
+{
+    struct vector_file *vf = find(vectors, ordinal);
+    struct vex_err err;
+    int rc = 0;
+
+    if (vf == NULL)
+        return VEX_EBAD_INPUT;
+    if (vf->writing == NULL)
+        rc = attach(vectors, vf, true, &err);
+    for (uint32_t i = 0, run; i < count && rc == 0; i += run) {
+        for (run = 1; i + run < count && slots[i + run] == slots[i] + run;)
+            run++;
+        rc = vectors->dev->ops->write(vectors->dev, vf->writing, slots[i], run, (const char *)data + (size_t)i * vf->stride);
+        if (rc == 0 && (uint64_t)slots[i] + run > vf->end) {
+            vf->end = (uint64_t)slots[i] + run;
+            vf->grown = true;
+        }
+    }
+    return rc;
+}
+
+int vex_vectors_reserve(struct vex_vectors *vectors)
+{
+    for (uint32_t i = 0; i < vectors->count; i++) {
+        struct vector_file *vf = vectors->files[i];
+        int rc;
+
+        if (!vf->grown)
+            continue;
+        rc = vectors->dev->ops->reserve(vectors->dev, vf->writing, vf->end);
+        if (rc != 0)
+            return rc;
+        vf->df = vf->writing;
+        vf->slots = vf->end;
+        vf->grown = false;
+    }
+    return 0;
+}
+
+int vex_vectors_sync(struct vex_vectors *vectors)
+{
+    for (uint32_t i = 0; i < vectors->count; i++) {
+        struct vector_file *vf = vectors->files[i];
+        int rc = vf->writing != NULL ? vectors->dev->ops->sync(vectors->dev, vf->writing) : 0;
+
+        if (rc != 0)
+            return rc;
+    }
+    if (vectors->created) {
+        int rc = vectors->io->ops->dirsync(vectors->io, vectors->dir);
+        if (rc < 0)
+            return vex_err_errno(rc);
+        vectors->created = false;
+    }
+    return 0;
+}
+
+uint32_t vex_vectors_stride(const struct vex_vector_params *params)
+{
+    return params->kind == VEX_VECTOR_DENSE && params->size != 0 ? vex_dev_stride(params->size, params->element) : 0;
+}
+
+float vex_vectors_encode(const struct vex_vector_params *params, const float *values, void *ret)
+{
+    size_t size = (size_t)params->size * vex_element_size(params->element);
+    /* Unit-length bytes would all be 0 or 1: those vectors stay as they are. */
+    bool normalise = params->distance == VEX_DISTANCE_COSINE && params->element != VEX_ELEMENT_U8;
+    float norm = 1;
+
+    memset((char *)ret + size, 0, vex_vectors_stride(params) - size);
+    if (!normalise) {
+        vex_dist_encode(params->element, values, ret, params->size);
+    } else if (params->element == VEX_ELEMENT_F32) {
+        memcpy(ret, values, size);
+        norm = vex_dist_normalise(ret, params->size);
+    } else {
+        float *copy = vex_mem_alloc((size_t)params->size * sizeof *copy);
+        memcpy(copy, values, (size_t)params->size * sizeof *copy);
+        norm = vex_dist_normalise(copy, params->size);
+        vex_dist_encode(params->element, copy, ret, params->size);
+        vex_mem_free(copy);
+    }
+    return norm;
+}
+
+/* ---- reading ---- */
+
+int vex_vectors_read_stored(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count, void *ret)
+{
+    struct vector_file *vf = find(vectors, ordinal);
+
+    if (vf == NULL || vf->writing == NULL)
+        return VEX_ECORRUPT;
+    return vectors->dev->ops->read(vectors->dev, vf->writing, slots, count, ret);
+}
+
+int vex_vectors_read(struct vex_vectors *vectors, uint8_t ordinal, uint32_t slot, float *ret)
+{
+    struct vector_file *vf = find(vectors, ordinal);
+    const char *map;
+
+    if (vf == NULL || vf->df == NULL || slot >= vf->slots)
+        return VEX_ECORRUPT;
+    map = vectors->dev->ops->map(vectors->dev, vf->df);
+    if (map != NULL) {
+        vex_dist_decode(vf->element, map + (size_t)slot * vf->stride, ret, vf->dimensions);
+        return 0;
+    }
+    void *stored = vex_mem_alloc(vf->stride);
+    int rc = vectors->dev->ops->read(vectors->dev, vf->df, &slot, 1, stored);
+    if (rc == 0)
+        vex_dist_decode(vf->element, stored, ret, vf->dimensions);
+    vex_mem_free(stored);
+    return rc;
+}
+
+int vex_vectors_search(struct vex_vectors *vectors, uint8_t ordinal, struct vex_dev_search *search)
+{
+    struct vector_file *vf = find(vectors, ordinal);
+    struct vex_dev_search clamped = *search;
+
+    if (vf == NULL)
+        return VEX_EBAD_INPUT;
+    if (vf->df == NULL || search->first >= vf->slots || search->slots == 0) {
+        memset(search->found, 0, search->count * sizeof *search->found);
+        return 0;
+    }
+    if (clamped.slots > vf->slots - clamped.first)
+        clamped.slots = (uint32_t)(vf->slots - clamped.first);
+    return vectors->dev->ops->search(vectors->dev, vf->df, &clamped);
+}
+
+int vex_vectors_scan(struct vex_vectors *vectors, uint8_t ordinal, uint32_t *cursor, uint32_t end, const uint64_t *allow,
+                     uint32_t max, uint32_t *ret_slots, void *ret_data, uint32_t *ret_count)
+{
+    struct vector_file *vf = find(vectors, ordinal);
+
+    if (vf == NULL)
+        return VEX_EBAD_INPUT;
+    if (vf->df == NULL) {
+        *ret_count = 0;
+        return 0;
+    }
+    if (end > vf->slots)
+        end = (uint32_t)vf->slots;
+    return vectors->dev->ops->scan(vectors->dev, vf->df, cursor, end, allow, max, ret_slots, ret_data, ret_count);
+}

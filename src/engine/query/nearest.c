@@ -1,0 +1,306 @@
+/* Nearest neighbours: resolves queries, groups those that can share a pass, builds the answers. See
+ * nearest.h. */
+#include "engine/query/nearest.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "uapi/dist.h"
+
+#define GROUP_MAX 1024u /* queries of one pass */
+
+/* ---- one query ---- */
+
+static int bad_name(struct vex_read *read, struct vex_str name)
+{
+    return vex_err_set(read->err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT,
+                       VEX_STR_ARG(name));
+}
+
+static int check_kind(struct vex_read *read, const struct vex_vector_params *params,
+                      enum vex_vector_kind kind)
+{
+    if (params->kind == kind || (params->kind == VEX_VECTOR_MULTI && kind == VEX_VECTOR_DENSE))
+        return 0;
+    const char *text = params->kind == VEX_VECTOR_SPARSE || kind == VEX_VECTOR_SPARSE
+                           ? "Conversion between sparse and regular vectors failed"
+                           : "Conversion between multi and regular vectors failed";
+    return vex_err_set(read->err, VEX_EBAD_INPUT, "%s", text);
+}
+
+static int check_finite(struct vex_read *read, const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return vex_err_set(read->err, VEX_EBAD_INPUT,
+                               "The query vector holds a value that is not a finite number");
+    return 0;
+}
+
+struct entry {
+    uint32_t index;
+    float value;
+};
+
+static int by_index(const void *pa, const void *pb)
+{
+    const struct entry *a = pa, *b = pb;
+    return a->index == b->index ? 0 : a->index < b->index ? -1 : 1;
+}
+
+/* A copy with ascending indices. */
+static int sort_sparse(struct vex_read *read, struct vex_vector_value *vector)
+{
+    size_t count = vector->count;
+    struct entry *entries = vex_arena_try(read->arena, count * sizeof *entries);
+    uint32_t *indices = vex_arena_try(read->arena, count * sizeof *indices);
+    float *values = vex_arena_try(read->arena, count * sizeof *values);
+    if (entries == NULL || indices == NULL || values == NULL)
+        return vex_read_no_memory(read);
+    for (size_t i = 0; i < count; i++)
+        entries[i] = (struct entry){vector->indices[i], vector->values[i]};
+    if (count > 1)
+        qsort(entries, count, sizeof *entries, by_index);
+    for (size_t i = 0; i < count; i++) {
+        indices[i] = entries[i].index;
+        values[i] = entries[i].value;
+    }
+    vector->indices = indices;
+    vector->values = values;
+    return 0;
+}
+
+/* A copy, each row normalised when the distance wants it. Bytes are compared with what the query would be
+ * stored as. */
+static int copy_rows(struct vex_read *read, const struct vex_vector_params *params,
+                     struct vex_vector_value *vector)
+{
+    uint32_t rows = vector->kind == VEX_VECTOR_MULTI ? vector->rows : 1;
+    size_t floats = (size_t)rows * vector->count;
+    bool bytes = params->kind == VEX_VECTOR_DENSE && params->element == VEX_ELEMENT_U8;
+    float *values = vex_arena_try(read->arena, floats * sizeof *values);
+    if (values == NULL)
+        return vex_read_no_memory(read);
+    if (floats > 0)
+        memcpy(values, vector->values, floats * sizeof *values);
+    for (size_t i = 0; i < floats && bytes; i++) {
+        uint8_t stored;
+        vex_dist_encode(VEX_ELEMENT_U8, &values[i], &stored, 1);
+        values[i] = stored;
+    }
+    for (uint32_t i = 0; i < rows && !bytes && params->distance == VEX_DISTANCE_COSINE; i++)
+        vex_dist_normalise(values + (size_t)i * vector->count, vector->count);
+    vector->values = values;
+    vector->rows = rows;
+    return 0;
+}
+
+static int resolve_vector(struct vex_read *read, struct vex_query *query)
+{
+    const struct vex_vector_params *params = query->params;
+    struct vex_vector_value *vector = &query->vector;
+    *vector = query->request->query;
+    int code = check_kind(read, params, vector->kind);
+    if (code != 0)
+        return code;
+    if (vector->kind == VEX_VECTOR_SPARSE) {
+        code = check_finite(read, vector->values, vector->count);
+        return code != 0 ? code : sort_sparse(read, vector);
+    }
+    uint32_t dimensions = vector->kind == VEX_VECTOR_MULTI && vector->rows == 0 ? 0 : vector->count;
+    if (params->size != 0 && dimensions != params->size)
+        return vex_err_set(read->err, VEX_EBAD_INPUT, "Vector dimension error: expected dim: %u, got %u",
+                           params->size, dimensions);
+    code =
+        check_finite(read, vector->values,
+                     vector->kind == VEX_VECTOR_MULTI ? (size_t)vector->rows * vector->count : vector->count);
+    return code != 0 ? code : copy_rows(read, params, vector);
+}
+
+/* The query is a stored point: its vector, as stored. */
+static int resolve_point(struct vex_read *read, struct vex_query *query)
+{
+    const struct vex_vector_params *params = query->params;
+    uint32_t slot = vex_rows_find(read->data.rows, query->request->id);
+    if (slot == VEX_SLOT_NONE) {
+        struct vex_str text = vex_id_text(read->arena, query->request->id);
+        return vex_err_set(read->err, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found",
+                           VEX_STR_ARG(text));
+    }
+    if ((vex_rows_at(read->data.rows, slot)->vectors >> params->ordinal & 1) == 0)
+        return vex_err_set(read->err, VEX_ENOT_FOUND,
+                           "Vector with name \"" VEX_STR_FMT "\" for point not found",
+                           VEX_STR_ARG(params->name));
+    query->exclude = slot;
+    int code = vex_result_vector(read, params, params->name, slot, &query->vector);
+    if (params->kind == VEX_VECTOR_DENSE)
+        query->vector.rows = 1;
+    return code;
+}
+
+static int resolve(struct vex_read *read, const struct vex_nearest *request, struct vex_hits *ret,
+                   struct vex_query *query)
+{
+    *query = (struct vex_query){.request = request, .exclude = VEX_SLOT_NONE, .ret = ret};
+    query->params = vex_config_vector(read->data.config, request->using);
+    if (query->params == NULL)
+        return bad_name(read, request->using);
+    int code = vex_result_plan(read, &request->payload, &request->vectors, &query->plan);
+    if (code != 0)
+        return code;
+    return request->id != NULL ? resolve_point(read, query) : resolve_vector(read, query);
+}
+
+/* ---- groups ---- */
+
+static uint64_t wanted(const struct vex_nearest *request)
+{
+    uint64_t want;
+    if (request->limit == 0)
+        return 0;
+    return __builtin_add_overflow(request->limit, request->offset, &want) ? UINT64_MAX : want;
+}
+
+/* Filters decoded from different requests are different trees even when they say the same. */
+static bool same_filter(const struct vex_filter *a, const struct vex_filter *b)
+{
+    if (a == b || a == NULL || b == NULL)
+        return a == b;
+    struct vex_buf ta, tb;
+    vex_buf_init(&ta, NULL);
+    vex_buf_init(&tb, NULL);
+    vex_filter_encode(&ta, a);
+    vex_filter_encode(&tb, b);
+    bool same = vex_str_eq(vex_buf_str(&ta), vex_buf_str(&tb));
+    vex_buf_done(&ta);
+    vex_buf_done(&tb);
+    return same;
+}
+
+static bool same_group(const struct vex_query *a, const struct vex_query *b)
+{
+    const struct vex_nearest *ra = a->request, *rb = b->request;
+    return a->params == b->params && wanted(ra) == wanted(rb) && ra->has_ids == rb->has_ids &&
+           (!ra->has_ids || (ra->ids == rb->ids && ra->id_count == rb->id_count)) &&
+           same_filter(ra->filter, rb->filter);
+}
+
+/* Bytes are stored as they are, not normalised, and the device knows cosine only of normalised vectors. */
+static bool by_device(const struct vex_vector_params *params)
+{
+    return params->kind == VEX_VECTOR_DENSE &&
+           (params->element != VEX_ELEMENT_U8 || params->distance != VEX_DISTANCE_COSINE);
+}
+
+static int run_group(struct vex_read *read, struct vex_query *queries, uint32_t count)
+{
+    const struct vex_nearest *head = queries[0].request;
+    struct vex_query_group group = {.queries = queries, .count = count, .params = queries[0].params};
+    group.want = wanted(head);
+    bool own = false; /* a query's own point may take a place */
+    for (uint32_t i = 0; i < count; i++)
+        own = own || queries[i].exclude != VEX_SLOT_NONE;
+    if (own && group.want != 0 && group.want != UINT64_MAX)
+        group.want++;
+    if (group.want == 0 || (group.params->size == 0 && group.params->kind != VEX_VECTOR_SPARSE))
+        return 0;
+    struct vex_read_filter filter;
+    int code = vex_read_filter_bind(read, head->filter, &filter);
+    if (code != 0)
+        return code;
+    struct vex_candidates candidates;
+    code = vex_candidates_find(read, &filter, (struct vex_id_list){head->ids, head->id_count, head->has_ids},
+                               group.params->ordinal, &candidates);
+    vex_read_filter_unbind(&filter);
+    if (code != 0)
+        return code;
+    group.candidates = &candidates;
+    if (group.want > candidates.count)
+        group.want = candidates.count;
+    if (candidates.count != 0)
+        code = by_device(group.params) ? vex_nearest_dense(read, &group) : vex_nearest_scan(read, &group);
+    vex_candidates_done(&candidates);
+    return code;
+}
+
+static int run(struct vex_read *read, const struct vex_nearest *requests, uint32_t count,
+               struct vex_hits *ret)
+{
+    struct vex_query *queries = vex_arena_try(read->arena, (size_t)count * sizeof *queries);
+    if (queries == NULL)
+        return vex_read_no_memory(read);
+    for (uint32_t i = 0; i < count; i++) {
+        int code = resolve(read, &requests[i], &ret[i], &queries[i]);
+        if (code != 0)
+            return code;
+    }
+    for (uint32_t i = 0, end; i < count; i = end) {
+        end = i + 1;
+        while (end < count && end - i < GROUP_MAX && same_group(&queries[i], &queries[end]))
+            end++;
+        int code = vex_read_check(read);
+        if (code == 0)
+            code = run_group(read, queries + i, end - i);
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+int vex_read_nearest(struct vex_collection *collection, const struct vex_nearest *requests, uint32_t count,
+                     struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err)
+{
+    struct vex_read read;
+    for (uint32_t i = 0; i < count; i++)
+        ret[i] = (struct vex_hits){0};
+    int code = vex_read_open(&read, collection, context, "Search", err);
+    if (code != 0)
+        return code;
+    code = run(&read, requests, count, ret);
+    for (uint32_t i = 0; i < count && code != 0; i++)
+        ret[i] = (struct vex_hits){0};
+    vex_read_close(&read);
+    return code;
+}
+
+/* ---- answers ---- */
+
+static bool passes(const struct vex_query *query, float score)
+{
+    const struct vex_nearest *request = query->request;
+    if (!request->has_threshold)
+        return true;
+    return vex_score_larger_better(query->params->distance) ? score > request->threshold
+                                                            : score < request->threshold;
+}
+
+int vex_nearest_answer(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,
+                       uint64_t count)
+{
+    const struct vex_nearest *request = query->request;
+    uint64_t skip = request->offset, first = 0, last = 0, seen = 0;
+    /* Scores only get worse, so the answer is one run of what was found, less the query's own point. */
+    for (uint64_t i = 0; i < count && seen < request->limit && passes(query, found[i].score); i++) {
+        last = i + 1;
+        if (found[i].slot == query->exclude)
+            continue;
+        if (skip > 0) {
+            skip--;
+            first = i + 1;
+        } else {
+            seen++;
+        }
+    }
+    int code = vex_result_room(read, seen, query->ret);
+    uint64_t at = 0;
+    for (uint64_t i = first; i < last && code == 0; i++) {
+        if (found[i].slot == query->exclude)
+            continue;
+        struct vex_hit *hit = &query->ret->hits[at++];
+        hit->score = found[i].score + 0.0f; /* no -0 */
+        code = at % 256 == 0 ? vex_read_check(read) : 0;
+        if (code == 0)
+            code = vex_result_fill(read, &query->plan, found[i].slot, hit);
+    }
+    return code;
+}

@@ -1,0 +1,158 @@
+/* What the device does not search: sparse vectors and multivectors, scored from the points' blobs, and the
+ * cosine of bytes, which are stored unnormalised. Every candidate is fetched once for all queries of a group.
+ * See nearest.h. */
+#include "engine/query/nearest.h"
+
+#include <math.h>
+
+#include "uapi/dist.h"
+
+struct scan {
+    const struct vex_query_group *group;
+    struct vex_top *tops; /* a query each */
+    float *row;           /* dense: the stored vector */
+};
+
+/* The stored vector of a slot. */
+static int stored_vector(struct vex_read *read, uint8_t ordinal, uint32_t slot, struct vex_extra_vector *ret)
+{
+    struct vex_str blob;
+    int code = vex_read_blob(read, slot, &blob);
+    if (code == 0 && !vex_blob_vector(blob, ordinal, ret))
+        code = vex_err_set(read->err, VEX_ECORRUPT, "%s: a vector of a point is missing", read->what);
+    return code;
+}
+
+/* ---- inverse document frequency ---- */
+
+static void count_common(const struct vex_vector_value *query, const struct vex_extra_vector *stored,
+                         uint32_t *df)
+{
+    for (uint32_t i = 0, j = 0; i < query->count && j < stored->count;) {
+        if (query->indices[i] == stored->indices[j]) {
+            df[i]++;
+            i++;
+            j++;
+        } else if (query->indices[i] < stored->indices[j]) {
+            i++;
+        } else {
+            j++;
+        }
+    }
+}
+
+/* Counts, over all points that have the vector, in how many each index of each query occurs. */
+static int count_documents(struct vex_read *read, const struct vex_query_group *group, uint32_t **df)
+{
+    struct vex_read_filter none = {0};
+    struct vex_candidates all;
+    int code = vex_candidates_find(read, &none, (struct vex_id_list){0}, group->params->ordinal, &all);
+    uint32_t at = 0, slot;
+    while (code == 0 && (slot = vex_candidates_next(&all, &at)) != VEX_SLOT_NONE) {
+        struct vex_extra_vector stored;
+        code = vex_read_step(read);
+        if (code == 0)
+            code = stored_vector(read, group->params->ordinal, slot, &stored);
+        for (uint32_t i = 0; i < group->count && code == 0; i++)
+            count_common(&group->queries[i].vector, &stored, df[i]);
+    }
+    vex_candidates_done(&all);
+    return code;
+}
+
+/* Multiplies each query weight by ln(1 + (N - df + 0.5) / (df + 0.5)). */
+static int weigh(struct vex_read *read, const struct vex_query_group *group)
+{
+    double n = (double)vex_rows_live_count(read->data.rows);
+    uint32_t **df = vex_arena_try(read->arena, group->count * sizeof *df);
+    if (df == NULL)
+        return vex_read_no_memory(read);
+    for (uint32_t i = 0; i < group->count; i++) {
+        size_t size = (size_t)group->queries[i].vector.count * sizeof **df;
+        df[i] = vex_arena_try(read->arena, size);
+        if (df[i] == NULL)
+            return vex_read_no_memory(read);
+        memset(df[i], 0, size);
+    }
+    int code = count_documents(read, group, df);
+    for (uint32_t i = 0; i < group->count && code == 0; i++) {
+        struct vex_vector_value *vector = &group->queries[i].vector;
+        float *values = vex_arena_try(read->arena, (size_t)vector->count * sizeof *values);
+        if (values == NULL)
+            return vex_read_no_memory(read);
+        for (uint32_t j = 0; j < vector->count; j++)
+            values[j] = (float)(vector->values[j] * log(1 + (n - df[i][j] + 0.5) / (df[i][j] + 0.5)));
+        vector->values = values;
+    }
+    return code;
+}
+
+/* ---- scan ---- */
+
+static float cosine(const float *a, const float *b, uint32_t dimensions)
+{
+    vex_dist_fn *dot = vex_dist(VEX_DISTANCE_DOT, VEX_ELEMENT_F32); /* negated */
+    double norms = sqrt((double)dot(a, a, dimensions) * (double)dot(b, b, dimensions));
+    return norms > 0 ? (float)(-(double)dot(a, b, dimensions) / norms) : 0;
+}
+
+static int score_dense(struct vex_read *read, struct scan *scan, uint32_t slot)
+{
+    const struct vex_query_group *group = scan->group;
+    int code = vex_vectors_read(read->data.vectors, group->params->ordinal, slot, scan->row);
+    if (code != 0)
+        return vex_err_set(read->err, code, "%s: a vector can't be read", read->what);
+    for (uint32_t i = 0; i < group->count && code == 0; i++) {
+        float score = cosine(group->queries[i].vector.values, scan->row, group->params->size);
+        if (vex_top_offer(&scan->tops[i], score, slot) != 0)
+            code = vex_read_no_memory(read);
+    }
+    return code;
+}
+
+static int score_slot(struct vex_read *read, struct scan *scan, uint32_t slot)
+{
+    const struct vex_query_group *group = scan->group;
+    struct vex_extra_vector stored;
+    int code = stored_vector(read, group->params->ordinal, slot, &stored);
+    for (uint32_t i = 0; i < group->count && code == 0; i++) {
+        const struct vex_vector_value *query = &group->queries[i].vector;
+        float score;
+        if (group->params->kind == VEX_VECTOR_MULTI)
+            score = vex_score_multi(group->params, query->values, query->rows, &stored);
+        else if (!vex_score_sparse(query->indices, query->values, query->count, &stored, &score))
+            continue;
+        if (vex_top_offer(&scan->tops[i], score, slot) != 0)
+            code = vex_read_no_memory(read);
+    }
+    return code;
+}
+
+int vex_nearest_scan(struct vex_read *read, const struct vex_query_group *group)
+{
+    struct scan scan = {.group = group};
+    int code = group->params->idf ? weigh(read, group) : 0;
+    if (code != 0)
+        return code;
+    scan.tops = vex_arena_try(read->arena, group->count * sizeof *scan.tops);
+    scan.row = vex_arena_try(read->arena, (size_t)group->params->size * sizeof *scan.row);
+    if (scan.tops == NULL || scan.row == NULL)
+        return vex_read_no_memory(read);
+    for (uint32_t i = 0; i < group->count; i++)
+        vex_top_init(&scan.tops[i], read->data.rows, vex_score_larger_better(group->params->distance),
+                     group->want);
+    uint32_t at = 0, slot;
+    while (code == 0 && (slot = vex_candidates_next(group->candidates, &at)) != VEX_SLOT_NONE) {
+        code = vex_read_step(read);
+        if (code == 0)
+            code = group->params->kind == VEX_VECTOR_DENSE ? score_dense(read, &scan, slot)
+                                                           : score_slot(read, &scan, slot);
+    }
+    for (uint32_t i = 0; i < group->count && code == 0; i++) {
+        vex_top_sort(&scan.tops[i]);
+        code = vex_nearest_answer(read, &group->queries[i], scan.tops[i].entries, scan.tops[i].count);
+    }
+    for (uint32_t i = 0; i < group->count; i++)
+        vex_top_done(&scan.tops[i]);
+    return code;
+}

@@ -1,0 +1,102 @@
+/* Reads: retrieve, scroll, count, nearest-neighbour search. Each call sees one version of the collection.
+ *
+ * Requests and results live in the caller's arena; everything in a result is a copy. All return 0 or a
+ * negative VEX_E*. `filter` is bound by the call itself. A limit never sizes an allocation. cancelled: looked
+ * at in long loops; may be NULL. */
+#ifndef VEX_ENGINE_QUERY_QUERY_H
+#define VEX_ENGINE_QUERY_QUERY_H
+
+#include <stdatomic.h>
+
+#include "engine/engine.h"
+
+struct vex_read_context {
+    struct vex_arena *arena;
+    const _Atomic int *cancelled;
+    uint64_t deadline_ns; /* io clock, 0: none; beyond it VEX_ETIMEOUT */
+};
+
+/* Which vectors an answer carries. */
+struct vex_vector_selector {
+    enum { VEX_VECTORS_NONE, VEX_VECTORS_ALL, VEX_VECTORS_NAMED } kind;
+    struct vex_str *names; /* unknown name: VEX_EBAD_INPUT "Not existing vector name error: x" */
+    uint32_t count;
+};
+
+/* A point in an answer. */
+struct vex_hit {
+    struct vex_id id;
+    uint64_t version;
+    float score;              /* searches */
+    bool has_payload;         /* the payload was asked for */
+    struct vex_value payload; /* selected; a map */
+    struct vex_vector_value
+        *vectors; /* asked for and present, in ordinal order; cosine ones as stored (normalised) */
+    uint32_t vector_count;
+    float norm; /* of the default vector, see struct vex_row */
+};
+
+struct vex_hits {
+    struct vex_hit *hits;
+    size_t count;
+};
+
+struct vex_retrieve {
+    const struct vex_id
+        *ids; /* unknown ones are skipped; repeats are answered once, in order of first mention */
+    uint32_t count;
+    struct vex_payload_selector payload;
+    struct vex_vector_selector vectors;
+};
+int vex_read_retrieve(struct vex_collection *collection, const struct vex_retrieve *request,
+                      struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err);
+
+struct vex_scroll {
+    struct vex_filter *filter; /* NULL: all */
+    const struct vex_id *ids;  /* restricts to these when has_ids (Chroma get) */
+    uint32_t id_count;
+    bool has_ids;
+    enum vex_rows_order order;
+    const struct vex_id *offset; /* first id wanted (order by id); NULL: from the start */
+    uint64_t skip;               /* matches passed over (Chroma offset) */
+    uint64_t limit;
+    struct vex_payload_selector payload;
+    struct vex_vector_selector vectors;
+};
+/* *ret_next: the id at which the next page begins; has_next false at the end. */
+int vex_read_scroll(struct vex_collection *collection, const struct vex_scroll *request,
+                    struct vex_read_context *context, struct vex_hits *ret, bool *ret_has_next,
+                    struct vex_id *ret_next, struct vex_err *err);
+
+int vex_read_count(struct vex_collection *collection, struct vex_filter *filter,
+                   struct vex_read_context *context, uint64_t *ret, struct vex_err *err);
+
+/* Nearest neighbours of one query vector. */
+struct vex_nearest {
+    struct vex_str using; /* vector name */
+    struct vex_vector_value
+        query; /* kind must fit the name: dense; multi (a dense query counts as one row); sparse */
+    const struct vex_id *id; /* instead of `query`: the vector of this point, which is left out of the answer.
+                                VEX_ENOT_FOUND "No point with id 3 found" */
+    struct vex_filter *filter;
+    const struct vex_id *ids; /* restricts candidates when has_ids (Chroma query) */
+    uint32_t id_count;
+    bool has_ids;
+    uint64_t limit, offset;
+    bool has_threshold;
+    float threshold; /* strict, in the better direction */
+    bool exact, indexed_only;
+    uint64_t ef; /* 0: default */
+    struct vex_payload_selector payload;
+    struct vex_vector_selector vectors;
+};
+/* Answers `count` queries against one version; results in order. Equal scores come in id order. */
+int vex_read_nearest(struct vex_collection *collection, const struct vex_nearest *requests, uint32_t count,
+                     struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err);
+
+/* Estimated cost in nanoseconds, without opening anything: decides between this thread and the pool. */
+uint64_t vex_read_cost_scan(struct vex_collection *collection, bool filtered);
+uint64_t vex_read_cost_nearest(struct vex_collection *collection, const struct vex_nearest *requests,
+                               uint32_t count);
+
+#endif

@@ -1,0 +1,208 @@
+"""kill -9 at random moments under mixed load, then a full comparison with the client's journal.
+
+Workers own disjoint ids and send one operation after the other, over gRPC or REST, waiting or not. When the server is killed, each has
+at most one operation whose fate is unknown. After the restart the points of a worker must be exactly those of its acknowledged
+operations, with the unknown one wholly applied or not at all. A share of the kills falls into recovery itself.
+"""
+import argparse
+import pathlib
+import random
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from qdrant_client import QdrantClient, models  # noqa: E402
+
+from test.lib.server import Server  # noqa: E402
+
+COLLECTION, DIM, IDS_PER_WORKER, BATCH_MAX = "crash", 8, 400, 40
+
+
+def vector_of(point_id, tag):
+    value = random.Random(point_id * 1_000_003 + tag)
+    return [round(value.uniform(-1, 1), 3) for _ in range(DIM)]
+
+
+class Worker:
+    """Sends operations and keeps the journal: `state` after everything acknowledged, `unknown` beside it."""
+
+    def __init__(self, number, seed):
+        self.number, self.random = number, random.Random(seed)
+        self.ids = range(number * 10_000, number * 10_000 + IDS_PER_WORKER)
+        self.state = {}  # id -> (tag of the vector, payload)
+        self.unknown = None  # state if the operation in flight was applied
+        self.tag = 0
+        self.acknowledged = 0
+        self.stop = threading.Event()
+
+    def connect(self, server):
+        grpc = self.number % 2 == 0
+        return QdrantClient(
+            host="127.0.0.1", port=server.http_port, grpc_port=server.grpc_port, prefer_grpc=grpc, timeout=30, check_compatibility=False
+        )
+
+    def plan(self):
+        """Next operation: (state if applied, function that sends it)."""
+        self.tag += 1
+        tag, kind = self.tag, self.random.choices(["upsert", "delete", "payload", "batch"], [6, 2, 2, 2])[0]
+        chosen = self.random.sample(self.ids, self.random.randint(1, BATCH_MAX))
+        wait = self.random.random() < 0.7
+        after = dict(self.state)
+        if kind == "upsert":
+            for i in chosen:
+                after[i] = (tag, {"tag": tag, "worker": self.number})
+            points = [models.PointStruct(id=i, vector=vector_of(i, tag), payload=after[i][1]) for i in chosen]
+            return after, lambda c: c.upsert(COLLECTION, points, wait=wait)
+        if kind == "delete":
+            for i in chosen:
+                after.pop(i, None)
+            return after, lambda c: c.delete(COLLECTION, models.PointIdsList(points=chosen), wait=wait)
+        if kind == "payload":
+            known = [i for i in chosen if i in after]
+            if not known:
+                return self.plan()
+            for i in known:
+                after[i] = (after[i][0], {**after[i][1], "set": tag})
+            return after, lambda c: c.set_payload(COLLECTION, {"set": tag}, points=known, wait=wait)
+        half = len(chosen) // 2
+        for i in chosen:
+            after[i] = (tag, {"tag": tag, "worker": self.number, "batch": True})
+        for i in chosen[:half]:
+            after.pop(i, None)
+        points = [models.PointStruct(id=i, vector=vector_of(i, tag), payload={"tag": tag, "worker": self.number, "batch": True}) for i in chosen]
+        operations = [models.UpsertOperation(upsert=models.PointsList(points=points))]
+        if half:
+            operations.append(models.DeleteOperation(delete=models.PointIdsList(points=chosen[:half])))
+        return after, lambda c: c.batch_update_points(COLLECTION, operations, wait=wait)
+
+    def run(self, server):
+        try:
+            client = self.connect(server)
+            while not self.stop.is_set():
+                self.unknown, send = self.plan()
+                send(client)
+                self.state, self.unknown = self.unknown, None
+                self.acknowledged += 1
+        except Exception as error:  # noqa: BLE001: any transport error means: fate unknown
+            self.error = error
+
+    def check(self, stored):
+        """stored: id -> (vector, payload) of this worker's ids. Returns a fault as text, or None; adopts what is there."""
+        for candidate in [self.state] + ([self.unknown] if self.unknown is not None else []):
+            if matches(candidate, stored):
+                self.state, self.unknown = candidate, None
+                return None
+        return describe(self.state, self.unknown, stored)
+
+
+def matches(state, stored):
+    if state.keys() != stored.keys():
+        return False
+    for i, (tag, payload) in state.items():
+        vector, found = stored[i]
+        if found != payload or any(abs(a - b) > 1e-6 for a, b in zip(vector, vector_of(i, tag))):
+            return False
+    return True
+
+
+def describe(state, unknown, stored):
+    lost = sorted(set(state) - set(stored))
+    phantom = sorted(set(stored) - set(state) - set(unknown or {}))
+    other = [i for i in state if i in stored and stored[i][1] != state[i][1] and (unknown is None or unknown.get(i, (0, None))[1] != stored[i][1])]
+    half = unknown is not None and not lost and not phantom and not other
+    return f"lost {lost[:10]}, phantom {phantom[:10]}, wrong {other[:10]}" + (", half an operation" if half else "")
+
+
+def dump(server):
+    client = QdrantClient(
+        host="127.0.0.1", port=server.http_port, grpc_port=server.grpc_port, prefer_grpc=True, timeout=60, check_compatibility=False
+    )
+    found, offset = {}, None
+    while True:
+        points, offset = client.scroll(COLLECTION, limit=1000, offset=offset, with_payload=True, with_vectors=True)
+        for p in points:
+            assert p.id not in found, f"point {p.id} is listed twice"
+            found[p.id] = (p.vector, p.payload)
+        if offset is None:
+            break
+    counted = client.count(COLLECTION).count
+    assert counted == len(found), f"count says {counted}, scroll lists {len(found)}"
+    return found
+
+
+def cycle(server, workers, rng):
+    """One kill: load, kill, maybe kills during recovery, restart, compare. Returns faults."""
+    threads = []
+    for worker in workers:
+        worker.stop.clear()
+        threads.append(threading.Thread(target=worker.run, args=(server,)))
+        threads[-1].start()
+    time.sleep(rng.uniform(0.02, 1.0))
+    server.kill()
+    for worker in workers:
+        worker.stop.set()
+    for thread in threads:
+        thread.join()
+    recovery_kills = 0
+    while rng.random() < 0.2:
+        server.spawn()
+        time.sleep(rng.uniform(0, 0.06))
+        server.kill()
+        recovery_kills += 1
+    server.start()
+    stored = dump(server)
+    faults = []
+    for worker in workers:
+        mine = {i: v for i, v in stored.items() if i in worker.ids}
+        fault = worker.check(mine)
+        if fault:
+            faults.append(f"worker {worker.number}: {fault}")
+    strange = [i for i in stored if not any(i in w.ids for w in workers)]
+    if strange:
+        faults.append(f"points nobody wrote: {strange[:10]}")
+    return faults, recovery_kills
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cycles", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    args = parser.parse_args()
+    rng = random.Random(args.seed)
+    # Small log segments and frequent checkpoints, so that rotation and checkpoints are hit too.
+    env = {"QDRANT__STORAGE__WAL__WAL_CAPACITY_MB": "1", "VEXFS__STORAGE__CHECKPOINT_MB": "1", "VEXFS__STORAGE__CHECKPOINT_SEC": "1"}
+    print(f"crash: {args.cycles} cycles, seed {args.seed}", flush=True)
+    server = Server(env=env)
+    faults, kills, recovery_kills = [], 0, 0
+    try:
+        server.start()
+        workers = [Worker(n, args.seed + n) for n in range(args.workers)]
+        workers[0].connect(server).create_collection(COLLECTION, vectors_config=models.VectorParams(size=DIM, distance=models.Distance.DOT))
+        for number in range(args.cycles):
+            found, more = cycle(server, workers, rng)
+            kills, recovery_kills = kills + 1 + more, recovery_kills + more
+            faults += [f"cycle {number}: {f}" for f in found]
+            for fault in found:
+                print(fault, flush=True)
+            if number % 50 == 49:
+                print(f"  {number + 1} cycles, {sum(w.acknowledged for w in workers)} operations acknowledged", flush=True)
+            if len(faults) > 10:
+                break
+        total = sum(w.acknowledged for w in workers)
+        print(f"crash: {kills} kills ({recovery_kills} during recovery), {total} acknowledged operations, {len(faults)} faults")
+        if total < args.cycles * 10:
+            faults.append(f"only {total} operations were acknowledged: the test did not test much")
+            print(faults[-1])
+    except Exception:
+        print(server.log())
+        raise
+    finally:
+        server.close()
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
