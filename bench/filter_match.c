@@ -1,6 +1,7 @@
 /* Filter matching on one core: a filter of two conditions over payloads of ten fields, points a second.
  *
- *     bench_filter_match [points]     (default 200000 different payloads, several passes, the best is printed) */
+ *     bench_filter_match [points]     (default 200000 different payloads, several passes, the best is
+ * printed) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,7 +17,8 @@ static void put_payload(struct vex_buf *out, unsigned i)
 
     vex_value_put_map(out, 10);
     vex_value_put_text(out, VEX_STR("title"));
-    vex_value_put_text(out, vex_str(text, (size_t)snprintf(text, sizeof text, "The title of document %u", i)));
+    vex_value_put_text(out,
+                       vex_str(text, (size_t)snprintf(text, sizeof text, "The title of document %u", i)));
     vex_value_put_text(out, VEX_STR("tags"));
     vex_value_put_array(out, 3);
     for (unsigned t = 0; t < 3; t++)
@@ -51,7 +53,8 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void run(const char *what, struct vex_filter *filter, const struct vex_buf *payloads, const size_t *at, unsigned count)
+static void run(const char *what, struct vex_filter *filter, const struct vex_buf *payloads, const size_t *at,
+                unsigned count)
 {
     double best = 1e9;
     unsigned hits = 0;
@@ -60,7 +63,8 @@ static void run(const char *what, struct vex_filter *filter, const struct vex_bu
         double begin = seconds(), took;
         hits = 0;
         for (unsigned i = 0; i < count; i++) {
-            struct vex_match_point point = {.id = vex_id_num(i), .payload = {(const uint8_t *)payloads->ptr + at[i]}};
+            struct vex_match_point point = {.id = vex_id_num(i),
+                                            .payload = {(const uint8_t *)payloads->ptr + at[i]}};
             hits += vex_filter_match(filter, &point);
         }
         took = seconds() - begin;
@@ -86,9 +90,15 @@ int main(int argc, char **argv)
         put_payload(&payloads, i);
     }
     struct vex_cond conds[] = {
-        {.kind = VEX_COND_RANGE, .path = vex_path_key(&arena, VEX_STR("price")), .range = {.has_lt = true, .lt = 450}},
-        {.kind = VEX_COND_ANY, .path = vex_path_key(&arena, VEX_STR("city")), .values = {.texts = &city, .text_count = 1}},
-        {.kind = VEX_COND_TEXT, .path = vex_path_key(&arena, VEX_STR("title")), .text = VEX_STR("document title")},
+        {.kind = VEX_COND_RANGE,
+         .path = vex_path_key(&arena, VEX_STR("price")),
+         .range = {.has_lt = true, .lt = 450}},
+        {.kind = VEX_COND_ANY,
+         .path = vex_path_key(&arena, VEX_STR("city")),
+         .values = {.texts = &city, .text_count = 1}},
+        {.kind = VEX_COND_TEXT,
+         .path = vex_path_key(&arena, VEX_STR("title")),
+         .text = VEX_STR("document title")},
     };
     struct vex_filter two = {.must = {conds, 2}}, text = {.must = {conds + 2, 1}};
     if (vex_filter_bind(&two, &binding, &err) != 0 || vex_filter_bind(&text, &binding, &err) != 0)

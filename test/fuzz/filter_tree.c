@@ -1,4 +1,5 @@
-/* Fuzz: a filter out of a damaged record is refused or can be bound and matched, and its bytes come back as they were. */
+/* Fuzz: a filter out of a damaged record is refused or can be bound and matched, and its bytes come back as
+ * they were. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +8,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* {"key": "word", "a": [{"key": 1}], "n": 1} */
-static const uint8_t payload[] = "\xa3\x63key\x64word\x61" "a\x81\xa1\x63key\x01\x61n\x01";
+static const uint8_t payload[] = "\xa3\x63key\x64word\x61"
+                                 "a\x81\xa1\x63key\x01\x61n\x01";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -28,6 +28,7 @@
 #define SEGMENT   16384u
 #define RECORDS   512 /* most of a session */
 #define THREADS   3
+#define PER_THREAD 12
 #define STATES    20000u
 #define NEVER     SIZE_MAX
 #define RELEASES  64
@@ -267,13 +268,13 @@ static void plan_faults(struct vex_sim *sim, uint64_t seed)
 }
 
 /* Runs the log on a fresh disk; NULL only if it could not be opened. */
-static struct session *run_session(uint64_t seed, unsigned lies, bool faults, int per_thread)
+static struct session *run_session(uint64_t seed, unsigned lies, bool faults, bool release)
 {
     struct vex_sim *sim = vex_sim_new(seed);
     struct vex_io *io = vex_sim_io(sim);
     struct session *s = new_session(sim, seed);
     struct vex_err err;
-    s->per_thread = per_thread;
+    s->per_thread = PER_THREAD;
     if (io->ops->mkdir(io, "/wal") != 0 || io->ops->dirsync(io, "/") != 0)
         abort();
     vex_sim_lie(sim, lies);
@@ -289,7 +290,8 @@ static struct session *run_session(uint64_t seed, unsigned lies, bool faults, in
         if (pthread_create(&threads[t], NULL, work, &workers[t]) != 0)
             abort();
     }
-    release_some(s);
+    if (release)
+        release_some(s);
     for (unsigned t = 0; t < THREADS; t++)
         pthread_join(threads[t], NULL);
     vex_wal_close(s->wal);
@@ -489,7 +491,7 @@ static void power_loss(void)
     uint64_t sessions = 0;
     begin();
     for (uint64_t seed = 1; total.states < limit; seed++, sessions++) {
-        struct session *s = run_session(seed, 0, true, 12);
+        struct session *s = run_session(seed, 0, true, true);
         lost_calls += s->calls != s->want_calls;
         sweep(s, false, true, limit);
         free_session(s);
@@ -507,7 +509,7 @@ static uint64_t planted(unsigned lies, bool early)
 {
     begin();
     for (uint64_t seed = 1; seed <= 4 && total.wrong == 0; seed++) {
-        struct session *s = run_session(seed, lies, false, 12);
+        struct session *s = run_session(seed, lies, false, true);
         sweep(s, early, false, 100000);
         free_session(s);
     }
@@ -567,7 +569,7 @@ static int add_file(void *arg, const char *name)
 /* Bits flip anywhere below the durable mark: told as damage or refused, never cut as a torn tail, never a wrong record. */
 static void catches_decay(void)
 {
-    struct session *s = run_session(77, 0, false, 10);
+    struct session *s = run_session(77, 0, false, false);
     struct vex_err err;
     struct vex_wal *wal;
     struct files files = {.count = 0};
@@ -579,7 +581,7 @@ static void catches_decay(void)
     for (unsigned f = 0; f < files.count; f++) {
         char path[64];
         snprintf(path, sizeof path, "/wal/%s", files.names[f]);
-        for (uint64_t at = 0;; at += at < 64 ? 1 : 61) {
+        for (uint64_t at = 0;; at += at < 64 ? 1 : 29) {
             struct vex_sim *disk = vex_sim_clone(s->sim);
             struct decay d = {.session = s};
             if (vex_sim_flip(disk, path, at, (unsigned char)(1u << at % 8)) != 0) {

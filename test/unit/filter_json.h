@@ -1,5 +1,5 @@
-/* Reads a Qdrant REST filter into a filter tree: what tests need of it, without the checks of the real API. Included by the
- * one test program that uses it. */
+/* Reads a Qdrant REST filter into a filter tree: what tests need of it, without the checks of the real API.
+ * Included by the one test program that uses it. */
 #ifndef TEST_UNIT_FILTER_JSON_H
 #define TEST_UNIT_FILTER_JSON_H
 
@@ -184,7 +184,8 @@ static void read_polygon(struct vex_arena *arena, struct vex_cond *cond, struct 
 }
 
 /* `{"is_empty": false}` is the condition turned round. */
-static void read_flag(struct vex_arena *arena, struct vex_cond *cond, enum vex_cond_kind kind, struct vex_json v)
+static void read_flag(struct vex_arena *arena, struct vex_cond *cond, enum vex_cond_kind kind,
+                      struct vex_json v)
 {
     struct vex_cond *inner;
 

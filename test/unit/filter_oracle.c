@@ -1,5 +1,6 @@
-/* Payload paths, payload operations and filters against the cases of test/golden/filter_cases.jsonl, which the in-memory mode
- * of the public Python client has judged. Every filter is also sent through its bytes and judged again. */
+/* Payload paths, payload operations and filters against the cases of test/golden/filter_cases.jsonl, which
+ * the in-memory mode of the public Python client has judged. Every filter is also sent through its bytes and
+ * judged again. */
 #include <CUnit/Basic.h>
 #include <stdio.h>
 
@@ -137,7 +138,8 @@ static void check_new(struct oracle *o, struct vex_json wanted, const struct vex
     struct vex_value value = {(const uint8_t *)out->ptr};
     struct vex_buf text;
     struct vex_jw w;
-    bool same = vex_value_check(out->ptr, out->len, true) && vex_value_eq(value, read_value(&o->arena, wanted));
+    bool same =
+        vex_value_check(out->ptr, out->len, true) && vex_value_eq(value, read_value(&o->arena, wanted));
 
     if (!same) {
         vex_buf_init(&text, &o->arena);
@@ -170,8 +172,9 @@ static void check_edit(struct oracle *o, struct vex_json row)
     vex_buf_init(&out, &o->arena);
     if (vex_json_get(row, "set", &old)) {
         path = read_path(&o->arena, member(row, "key"));
-        CU_ASSERT_EQUAL(
-            vex_payload_set_at(&out, read_value(&o->arena, old), &path, read_value(&o->arena, member(row, "patch"))), 0);
+        CU_ASSERT_EQUAL(vex_payload_set_at(&out, read_value(&o->arena, old), &path,
+                                           read_value(&o->arena, member(row, "patch"))),
+                        0);
         check_new(o, member(row, "new"), &out);
         return;
     }
@@ -214,8 +217,8 @@ static FILE *open_cases(void)
     char path[4096];
 
     if (given == NULL) {
-        snprintf(path, sizeof path, "%.*s/../golden/filter_cases.jsonl", slash != NULL ? (int)(slash - __FILE__) : 1,
-                 slash != NULL ? __FILE__ : ".");
+        snprintf(path, sizeof path, "%.*s/../golden/filter_cases.jsonl",
+                 slash != NULL ? (int)(slash - __FILE__) : 1, slash != NULL ? __FILE__ : ".");
         given = path;
     }
     return fopen(given, "r");

@@ -1,4 +1,5 @@
-/* Filter tree: binding and its limits; bytes from a damaged record; slices against the reference vectors of SipHash. */
+/* Filter tree: binding and its limits; bytes from a damaged record; slices against the reference vectors of
+ * SipHash. */
 #include <CUnit/Basic.h>
 #include <stdlib.h>
 
@@ -46,7 +47,8 @@ static void test_depth(void)
 static void test_regex(void)
 {
     struct vex_filter_binding binding = {.arena = &arena};
-    struct vex_cond conds[2] = {{.kind = VEX_COND_REGEX, .text = VEX_STR("a+")}, {.kind = VEX_COND_REGEX, .text = VEX_STR("(")}};
+    struct vex_cond conds[2] = {{.kind = VEX_COND_REGEX, .text = VEX_STR("a+")},
+                                {.kind = VEX_COND_REGEX, .text = VEX_STR("(")}};
     struct vex_filter filter = {.should = {conds, 1}};
     struct vex_err err;
 
@@ -57,7 +59,8 @@ static void test_regex(void)
     CU_ASSERT_EQUAL(binding.regex_count, 0);
     filter.should.count = 2;
     CU_ASSERT_EQUAL(vex_filter_bind(&filter, &binding, &err), VEX_EBAD_INPUT);
-    CU_ASSERT_EQUAL(binding.regex_count, 0); /* what was compiled is gone: the leak checker sees it otherwise */
+    CU_ASSERT_EQUAL(binding.regex_count,
+                    0); /* what was compiled is gone: the leak checker sees it otherwise */
     CU_ASSERT(err.text[0] != '\0');
 }
 
@@ -85,7 +88,8 @@ static struct vex_filter *full_filter(void)
     static double doubles[] = {2.5, -0.0};
     static struct vex_geo points[] = {{0, 0}, {1, 0}, {1, 1}, {0, 0}};
     static struct vex_geo_ring ring = {points, 4};
-    static struct vex_id ids[] = {{.kind = VEX_ID_TEXT, .text = {"doc", 3}}, {.kind = VEX_ID_UUID}, {.kind = VEX_ID_NUM, .num = 5}};
+    static struct vex_id ids[] = {
+        {.kind = VEX_ID_TEXT, .text = {"doc", 3}}, {.kind = VEX_ID_UUID}, {.kind = VEX_ID_NUM, .num = 5}};
     struct vex_filter *filter = VEX_ARENA_NEW(&arena, struct vex_filter);
     struct vex_cond *conds = VEX_ARENA_ARRAY(&arena, struct vex_cond, VEX_COND_KINDS);
 
@@ -161,7 +165,8 @@ static void test_every_kind(void)
     CU_ASSERT(vex_str_eq(vex_buf_str(&out), vex_buf_str(&again)));
     CU_ASSERT_EQUAL(decoded->must.conds[VEX_COND_TIME].times.gte, -7);
     CU_ASSERT_EQUAL(decoded->must.conds[VEX_COND_RANGE].range.gt, -1.5);
-    CU_ASSERT(decoded->must.conds[VEX_COND_ANY].values.has_true && !decoded->must.conds[VEX_COND_ANY].values.has_false);
+    CU_ASSERT(decoded->must.conds[VEX_COND_ANY].values.has_true &&
+              !decoded->must.conds[VEX_COND_ANY].values.has_false);
     CU_ASSERT_EQUAL(decoded->min_count, 1);
 }
 
@@ -197,7 +202,8 @@ static void test_damaged(void)
     vex_arena_done(&small);
 }
 
-/* A count sizes an allocation only as far as the input could hold that many, and never beyond the arena's limit. */
+/* A count sizes an allocation only as far as the input could hold that many, and never beyond the arena's
+ * limit. */
 static void test_memory_limit(void)
 {
     struct vex_filter filter = {.must = {NULL, 0}}, *decoded;
@@ -217,12 +223,21 @@ static void test_memory_limit(void)
     CU_ASSERT_EQUAL(vex_filter_decode(&small, &c, &decoded, &err), VEX_ENO_MEMORY);
     CU_ASSERT_PTR_NULL(decoded);
     vex_arena_done(&small);
+
+    c = vex_cursor("\1\xff\xff\xff\xff\x13\0\0\0\0\0", 11);
+    CU_ASSERT_EQUAL(vex_filter_decode(&arena, &c, &decoded, &err), VEX_ECORRUPT);
 }
 
 static void test_siphash(void)
 {
     /* SipHash-2-4 of 0, of 0 1, ... under the zero key: computed with an independent implementation. */
-    static const uint64_t wanted[] = {UINT64_C(0x1e924b9d737700d7), UINT64_C(0x8b5a0baa49fbc58d), UINT64_C(0x62c3506f27376c25), UINT64_C(0x680fa79f0e7fdfe9), UINT64_C(0xef7bdf3ee24abec8), UINT64_C(0x68f1ce874c39785b), UINT64_C(0x1f01e817d7d793af), UINT64_C(0xb3d67eaf2c11480b), UINT64_C(0xc72b1c24fc2f7938), UINT64_C(0x610e7ab6ada60b22), UINT64_C(0x789ad31dad123412), UINT64_C(0xca6dc49af65ed779), UINT64_C(0x1176313427ceaaf0), UINT64_C(0x3c6f1970dd62f235), UINT64_C(0xda6a048115121cab), UINT64_C(0xd0567cd44e891363), UINT64_C(0xc902632ed88f897f), UINT64_C(0xe05a24800edfeef2)};
+    static const uint64_t wanted[] = {
+        UINT64_C(0x1e924b9d737700d7), UINT64_C(0x8b5a0baa49fbc58d), UINT64_C(0x62c3506f27376c25),
+        UINT64_C(0x680fa79f0e7fdfe9), UINT64_C(0xef7bdf3ee24abec8), UINT64_C(0x68f1ce874c39785b),
+        UINT64_C(0x1f01e817d7d793af), UINT64_C(0xb3d67eaf2c11480b), UINT64_C(0xc72b1c24fc2f7938),
+        UINT64_C(0x610e7ab6ada60b22), UINT64_C(0x789ad31dad123412), UINT64_C(0xca6dc49af65ed779),
+        UINT64_C(0x1176313427ceaaf0), UINT64_C(0x3c6f1970dd62f235), UINT64_C(0xda6a048115121cab),
+        UINT64_C(0xd0567cd44e891363), UINT64_C(0xc902632ed88f897f), UINT64_C(0xe05a24800edfeef2)};
     uint8_t bytes[17];
     struct vex_id id = vex_id_num(1);
 

@@ -38,8 +38,8 @@ static void test_from_text(void)
 
 static void test_uuid_text(void)
 {
-    static const char *const good[] = {UUID, "550e8400e29b41d4a716446655440000", "urn:uuid:" UUID, "{" UUID "}",
-                                       "550E8400-E29B-41D4-A716-446655440000"};
+    static const char *const good[] = {UUID, "550e8400e29b41d4a716446655440000", "urn:uuid:" UUID,
+                                       "{" UUID "}", "550E8400-E29B-41D4-A716-446655440000"};
     static const char *const bad[] = {"", "1", "550e8400", UUID "0", "g50e8400-e29b-41d4-a716-446655440000"};
     struct vex_id id, first = vex_id_from_text(VEX_STR(UUID));
 
@@ -54,13 +54,15 @@ static void test_uuid_text(void)
 
 static void test_order(void)
 {
-    static const char *const ascending[] = {"0", "9", "10", "18446744073709551615", UUID,
-                                            "650e8400-e29b-41d4-a716-446655440000", "", "00", "a", "ab", "b"};
+    static const char *const ascending[] = {
+        "0", "9",  "10", "18446744073709551615", UUID, "650e8400-e29b-41d4-a716-446655440000", "", "00",
+        "a", "ab", "b"};
     size_t count = sizeof ascending / sizeof *ascending;
 
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
-            struct vex_id a = vex_id_from_text(vex_str_c(ascending[i])), b = vex_id_from_text(vex_str_c(ascending[j]));
+            struct vex_id a = vex_id_from_text(vex_str_c(ascending[i])),
+                          b = vex_id_from_text(vex_str_c(ascending[j]));
             int order = vex_id_cmp(&a, &b);
             CU_ASSERT_EQUAL((order > 0) - (order < 0), (i > j) - (i < j));
             CU_ASSERT_EQUAL(vex_id_eq(&a, &b), i == j);
@@ -71,7 +73,8 @@ static void test_order(void)
 /* The hash is on disk: these values must never change. */
 static void test_hash(void)
 {
-    struct vex_id num = vex_id_num(1), text = vex_id_from_text(VEX_STR("doc")), uuid = vex_id_from_text(VEX_STR(UUID));
+    struct vex_id num = vex_id_num(1), text = vex_id_from_text(VEX_STR("doc")),
+                  uuid = vex_id_from_text(VEX_STR(UUID));
     struct vex_id same_bytes = {.kind = VEX_ID_TEXT, .text = {"\1\0\0\0\0\0\0\0", 8}};
 
     CU_ASSERT_EQUAL(vex_id_hash(&num), UINT64_C(0x2fbc593564db792e));
@@ -98,7 +101,8 @@ static void test_bytes(void)
         CU_ASSERT(vex_id_eq(&id, &back));
         CU_ASSERT_EQUAL(vex_cursor_left(&c), 0);
         back = vex_id_dup(&arena, &back);
-        for (size_t len = 0; len < out.len; len++) { /* a short copy of exact size: a read beyond it is seen */
+        for (size_t len = 0; len < out.len;
+             len++) { /* a short copy of exact size: a read beyond it is seen */
             char *cut = malloc(len + 1);
             struct vex_id none;
             memcpy(cut + 1, out.ptr, len);
@@ -114,7 +118,8 @@ static void test_bytes(void)
 
 static void test_bad_bytes(void)
 {
-    static const char unknown[] = "\3\0\0\0\0\0\0\0\0", huge[] = "\2\xff\xff\xff\xffxx", latin[] = "\2\1\0\0\0\xe9";
+    static const char unknown[] = "\3\0\0\0\0\0\0\0\0", huge[] = "\2\xff\xff\xff\xffxx",
+                      latin[] = "\2\1\0\0\0\xe9";
     struct vex_cursor c;
     struct vex_id id;
     struct vex_buf out;

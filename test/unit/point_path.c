@@ -69,18 +69,21 @@ static void test_limits(void)
 
     memset(text, '_', VEX_PATH_TEXT_MAX + 1);
     CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, VEX_PATH_TEXT_MAX), &path, &err), 0);
-    CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, VEX_PATH_TEXT_MAX + 1), &path, &err), VEX_EBAD_INPUT);
+    CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, VEX_PATH_TEXT_MAX + 1), &path, &err),
+                    VEX_EBAD_INPUT);
     for (size_t i = 0; i < VEX_PATH_STEPS_MAX; i++)
         memcpy(text + 2 * i, "a.", 2);
     CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, 2 * VEX_PATH_STEPS_MAX - 1), &path, &err), 0);
     CU_ASSERT_EQUAL(path.count, VEX_PATH_STEPS_MAX);
     text[2 * VEX_PATH_STEPS_MAX] = 'a';
-    CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, 2 * VEX_PATH_STEPS_MAX + 1), &path, &err), VEX_EBAD_INPUT);
+    CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, 2 * VEX_PATH_STEPS_MAX + 1), &path, &err),
+                    VEX_EBAD_INPUT);
     text[0] = 'a';
     for (size_t i = 0; i < VEX_PATH_STEPS_MAX; i++)
         memcpy(text + 1 + 2 * i, "[]", 2);
     CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, 1 + 2 * (VEX_PATH_STEPS_MAX - 1)), &path, &err), 0);
-    CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, 1 + 2 * VEX_PATH_STEPS_MAX), &path, &err), VEX_EBAD_INPUT);
+    CU_ASSERT_EQUAL(vex_path_parse(&arena, vex_str(text, 1 + 2 * VEX_PATH_STEPS_MAX), &path, &err),
+                    VEX_EBAD_INPUT);
     free(text);
 }
 
@@ -172,7 +175,8 @@ static void test_set_too_deep(void)
         }
         vex_value_put_int(&patch, 1);
         vex_buf_init(&out, &arena);
-        CU_ASSERT_EQUAL(vex_payload_set_at(&out, value_of("{\"b\":1}"), &path, (struct vex_value){(const uint8_t *)patch.ptr}),
+        CU_ASSERT_EQUAL(vex_payload_set_at(&out, value_of("{\"b\":1}"), &path,
+                                           (struct vex_value){(const uint8_t *)patch.ptr}),
                         fits ? 0 : VEX_ETOO_LARGE);
         CU_ASSERT(vex_value_check(out.ptr, out.len, true));
     }
@@ -185,7 +189,8 @@ static void test_set_no_path(void)
     struct vex_buf out;
 
     vex_buf_init(&out, &arena);
-    CU_ASSERT_EQUAL(vex_payload_set_at(&out, value_of("{\"a\":1,\"b\":2}"), &none, value_of("{\"a\":null,\"c\":3}")), 0);
+    CU_ASSERT_EQUAL(
+        vex_payload_set_at(&out, value_of("{\"a\":1,\"b\":2}"), &none, value_of("{\"a\":null,\"c\":3}")), 0);
     CU_ASSERT(vex_value_eq((struct vex_value){(const uint8_t *)out.ptr}, value_of("{\"b\":2,\"c\":3}")));
 }
 
@@ -203,7 +208,8 @@ static void test_absent_payload(void)
     CU_ASSERT(vex_str_eq_c(vex_buf_str(&out), "\xa0\xa0\xa0"));
     out.len = 0;
     CU_ASSERT_EQUAL(vex_payload_set_at(&out, absent, &path, value_of("{\"c\":1}")), 0);
-    CU_ASSERT(vex_value_eq((struct vex_value){(const uint8_t *)out.ptr}, value_of("{\"a\":{\"b\":{\"c\":1}}}")));
+    CU_ASSERT(
+        vex_value_eq((struct vex_value){(const uint8_t *)out.ptr}, value_of("{\"a\":{\"b\":{\"c\":1}}}")));
 }
 
 /* More paths than fit on the stack; the map's head shrinks from two bytes to one. */
@@ -231,7 +237,8 @@ static void test_many_paths(void)
         else
             vex_payload_delete(&out, v, paths, 60);
         CU_ASSERT(vex_value_check(out.ptr, out.len, true));
-        CU_ASSERT(vex_value_eq((struct vex_value){(const uint8_t *)out.ptr}, value_of("{\"k60\":60,\"k61\":61}")));
+        CU_ASSERT(
+            vex_value_eq((struct vex_value){(const uint8_t *)out.ptr}, value_of("{\"k60\":60,\"k61\":61}")));
     }
 }
 
@@ -241,11 +248,16 @@ int main(void)
         const char *name;
         void (*run)(void);
     } tests[] = {
-        {"each stops", test_each_stops},     {"errors", test_errors},
-        {"limits", test_limits},             {"literal key", test_literal_key},
-        {"bytes", test_bytes},               {"set: too large", test_set_too_large},
-        {"set: too deep", test_set_too_deep}, {"set: no path", test_set_no_path},
-        {"no payload", test_absent_payload}, {"many paths", test_many_paths},
+        {"each stops", test_each_stops},
+        {"errors", test_errors},
+        {"limits", test_limits},
+        {"literal key", test_literal_key},
+        {"bytes", test_bytes},
+        {"set: too large", test_set_too_large},
+        {"set: too deep", test_set_too_deep},
+        {"set: no path", test_set_no_path},
+        {"no payload", test_absent_payload},
+        {"many paths", test_many_paths},
     };
     CU_pSuite suite;
     unsigned failed;

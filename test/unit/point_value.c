@@ -4,6 +4,7 @@
 
 #include "base/json_read.h"
 #include "engine/point/value_json.h"
+#include "engine/point/value_keys.h"
 
 static struct vex_json_parser *parser;
 
@@ -24,7 +25,8 @@ static struct vex_value view(const struct vex_buf *buf)
 
 static void test_scalars(void)
 {
-    static const int64_t ints[] = {0, 1, 23, 24, 255, 256, 65535, 65536, 4294967295, 4294967296, INT64_MAX, -1, -24, -25, -256, -257, INT64_MIN};
+    static const int64_t ints[] = {0,          1,         23, 24,  255, 256,  65535, 65536,    4294967295,
+                                   4294967296, INT64_MAX, -1, -24, -25, -256, -257,  INT64_MIN};
     struct vex_buf out;
 
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
@@ -85,32 +87,33 @@ static void test_bad_bytes(void)
         size_t len;
     } bad[] = {
         {"", 0},
-        {"\x18\x17", 2},                                 /* 23 in two bytes */
-        {"\x19\x00\xff", 3},                             /* 255 in three */
-        {"\x1a\x00\x00\xff\xff", 5},                     /* 65535 in five */
-        {"\x1b\x00\x00\x00\x00\xff\xff\xff\xff", 9},     /* 2^32 - 1 in nine */
-        {"\x1b\x00\x00\x00\x01", 5},                     /* short head */
-        {"\x3b\x80\x00\x00\x00\x00\x00\x00\x00", 9},     /* below int64 */
-        {"\x41x", 2},                                    /* byte string */
-        {"\xc1\x01", 2},                                 /* tag */
-        {"\xf7", 1},                                     /* undefined */
-        {"\xf8\xff", 2},                                 /* other simple value */
-        {"\xf9\x00\x00", 3},                             /* half float */
-        {"\xfa\x00\x00\x00\x00", 5},                     /* single float */
-        {"\x9f\x01\xff", 3},                             /* indefinite array */
-        {"\x62x", 2},                                    /* text beyond the end */
-        {"\x61\xe9", 2},                                 /* not UTF-8 */
-        {"\x7b\xff\xff\xff\xff\xff\xff\xff\xffx", 10},   /* huge text */
+        {"\x18\x17", 2},                                  /* 23 in two bytes */
+        {"\x19\x00\xff", 3},                              /* 255 in three */
+        {"\x1a\x00\x00\xff\xff", 5},                      /* 65535 in five */
+        {"\x1b\x00\x00\x00\x00\xff\xff\xff\xff", 9},      /* 2^32 - 1 in nine */
+        {"\x1b\x00\x00\x00\x01", 5},                      /* short head */
+        {"\x3b\x80\x00\x00\x00\x00\x00\x00\x00", 9},      /* below int64 */
+        {"\x41x", 2},                                     /* byte string */
+        {"\xc1\x01", 2},                                  /* tag */
+        {"\xf7", 1},                                      /* undefined */
+        {"\xf8\xff", 2},                                  /* other simple value */
+        {"\xf9\x00\x00", 3},                              /* half float */
+        {"\xfa\x00\x00\x00\x00", 5},                      /* single float */
+        {"\x9f\x01\xff", 3},                              /* indefinite array */
+        {"\x62x", 2},                                     /* text beyond the end */
+        {"\x61\xe9", 2},                                  /* not UTF-8 */
+        {"\x7b\xff\xff\xff\xff\xff\xff\xff\xffx", 10},    /* huge text */
         {"\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10}, /* huge array */
-        {"\xbb\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10}, /* huge map: twice the count overflows */
-        {"\x82\x01", 2},                                 /* array that lacks an element */
-        {"\xa1\x61x", 3},                                /* map that lacks a value */
-        {"\xa1\x01\x02", 3},                             /* key that is no text */
-        {"\x01\x02", 2},                                 /* two values */
+        {"\xbb\x80\x00\x00\x00\x00\x00\x00\x00", 9},      /* huge map: twice the count overflows */
+        {"\x82\x01", 2},                                  /* array that lacks an element */
+        {"\xa1\x61x", 3},                                 /* map that lacks a value */
+        {"\xa1\x01\x02", 3},                              /* key that is no text */
+        {"\x01\x02", 2},                                  /* two values */
     };
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        char *copy = malloc(bad[i].len + 1); /* of exact size behind the first byte: a read beyond it is seen */
+        char *copy =
+            malloc(bad[i].len + 1); /* of exact size behind the first byte: a read beyond it is seen */
         memcpy(copy + 1, bad[i].bytes, bad[i].len);
         if (vex_value_check(copy + 1, bad[i].len, false))
             fprintf(stderr, "bad bytes %zu were taken\n", i);
@@ -198,7 +201,8 @@ static void test_merge(void)
     check_merge("{}", "{}", true, "{}");
 }
 
-/* Large maps go through a hash table: as many keys on both sides, half of them in common, must neither differ nor take ages. */
+/* Large maps go through a hash table: as many keys on both sides, half of them in common, must neither differ
+ * nor take ages. */
 static void test_merge_large(void)
 {
     enum { KEYS = 40000 };
@@ -232,6 +236,27 @@ static void test_merge_large(void)
     vex_buf_done(&out);
 }
 
+/* Of members with one key the first is seen, by the walk and by the table alike. */
+static void test_duplicates(void)
+{
+    for (int members = 2; members <= 66; members += 64) {
+        struct vex_value_keys keys;
+        struct vex_buf map;
+
+        vex_buf_init(&map, NULL);
+        vex_value_put_map(&map, (size_t)members);
+        for (int i = 0; i < members; i++) {
+            vex_value_put_text(&map, VEX_STR("k"));
+            vex_value_put_int(&map, i);
+        }
+        vex_value_keys_init(&keys, view(&map));
+        CU_ASSERT_EQUAL(vex_value_int(vex_value_keys_get(&keys, VEX_STR("k"))), 0);
+        CU_ASSERT_PTR_NULL(vex_value_keys_get(&keys, VEX_STR("l")).at);
+        vex_value_keys_done(&keys);
+        vex_buf_done(&map);
+    }
+}
+
 int main(void)
 {
     CU_pSuite suite;
@@ -248,6 +273,7 @@ int main(void)
     CU_add_test(suite, "equality", test_eq);
     CU_add_test(suite, "merge", test_merge);
     CU_add_test(suite, "merge of large maps", test_merge_large);
+    CU_add_test(suite, "duplicate keys", test_duplicates);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();
     failed = CU_get_number_of_failures();

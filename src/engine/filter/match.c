@@ -1,7 +1,7 @@
 /* Filter matching: walks a bound tree over one point.
  *
- * Lock  None: the tree is immutable once bound, the point is the caller's. Recursion is bounded by VEX_FILTER_DEPTH_MAX, which
- *       vex_filter_bind has checked, and by the depth of values. */
+ * Lock  None: the tree is immutable once bound, the point is the caller's. Recursion is bounded by
+ * VEX_FILTER_DEPTH_MAX, which vex_filter_bind has checked, and by the depth of values. */
 #include "engine/filter/match.h"
 
 #include <stdlib.h>
@@ -199,7 +199,8 @@ static bool match_cond(const struct vex_cond *cond, const struct subject *subjec
         return vex_path_each(&cond->path, subject->payload, holds_null, NULL) != 0;
     case VEX_COND_HAS_ID:
         return !subject->nested && cond->ids.count > 0 &&
-               bsearch(&subject->point->id, cond->ids.ids, cond->ids.count, sizeof *cond->ids.ids, by_id) != NULL;
+               bsearch(&subject->point->id, cond->ids.ids, cond->ids.count, sizeof *cond->ids.ids, by_id) !=
+                   NULL;
     case VEX_COND_HAS_VECTOR:
         return !subject->nested && (subject->point->vectors & cond->bound.vector_mask) != 0;
     case VEX_COND_SLICE:

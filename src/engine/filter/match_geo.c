@@ -5,8 +5,8 @@
 
 #include "engine/filter/match_parts.h"
 
-#define EARTH_RADIUS   6371008.8 /* metres */
-#define RADIANS(deg)   ((deg) * (M_PI / 180.0))
+#define EARTH_RADIUS 6371008.8 /* metres */
+#define RADIANS(deg) ((deg) * (M_PI / 180.0))
 
 /* A coordinate is a finite number; anything else is no geo point. */
 static bool coordinate(struct vex_value map, struct vex_str key, double *ret)
@@ -60,7 +60,8 @@ static bool in_ring(struct vex_geo p, const struct vex_geo_ring *ring, bool edge
         struct vex_geo a = points[i], b = points[j];
         if (on_edge(p, a, b))
             return edge;
-        if ((a.lon > p.lon) != (b.lon > p.lon) && p.lat < (b.lat - a.lat) * (p.lon - a.lon) / (b.lon - a.lon) + a.lat)
+        if ((a.lon > p.lon) != (b.lon > p.lon) &&
+            p.lat < (b.lat - a.lat) * (p.lon - a.lon) / (b.lon - a.lon) + a.lat)
             inside = !inside;
     }
     return inside;

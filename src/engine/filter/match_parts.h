@@ -1,4 +1,5 @@
-/* The parts of matching that have files of their own; for match.c and tree.c only. All are thread-safe, allocate nothing. */
+/* The parts of matching that have files of their own; for match.c and tree.c only. All are thread-safe,
+ * allocate nothing. */
 #ifndef VEX_ENGINE_FILTER_MATCH_PARTS_H
 #define VEX_ENGINE_FILTER_MATCH_PARTS_H
 
@@ -12,7 +13,8 @@ void vex_bind_words(struct vex_arena *arena, struct vex_cond *cond);
 /* match_geo.c: v is {"lon": number, "lat": number} and lies within the condition's shape. */
 bool vex_match_geo(const struct vex_cond *cond, struct vex_value v);
 
-/* match_values.c: a single value (not one of its elements) against ANY, EXCEPT, NUMBERS, RANGE; sorting for binary search. */
+/* match_values.c: a single value (not one of its elements) against ANY, EXCEPT, NUMBERS, RANGE; sorting for
+ * binary search. */
 bool vex_match_any(const struct vex_cond_values *values, struct vex_value v);
 bool vex_match_numbers(const struct vex_cond_values *values, struct vex_value v);
 bool vex_match_range(const struct vex_cond_range *range, struct vex_value v);

@@ -1,7 +1,8 @@
 /* Full-text conditions on fields without a text index: Qdrant's word tokenizer on both sides, lowercase.
  *
- * Lock  None. The stored text is folded code point by code point while it is compared, so nothing is allocated.
- * Phrases are found by Knuth, Morris and Pratt's algorithm over words: linear, whatever repeats. */
+ * Lock  None. The stored text is folded code point by code point while it is compared, so nothing is
+ * allocated. Phrases are found by Knuth, Morris and Pratt's algorithm over words: linear, whatever repeats.
+ */
 #include <stdlib.h>
 #include <utf8proc.h>
 

@@ -1,4 +1,5 @@
-/* Scalars against lists and ranges, exactly: an integer beyond 2^53 is never rounded to be compared with a float.
+/* Scalars against lists and ranges, exactly: an integer beyond 2^53 is never rounded to be compared with a
+ * float.
  *
  * Lock       None.
  * Invariant  Lists are sorted by bind_values, without NaN, before they are searched. */
@@ -88,7 +89,8 @@ bool vex_match_numbers(const struct vex_cond_values *values, struct vex_value v)
     case VEX_VALUE_INT:
         /* The float of the same value, if there is one. */
         d = (double)vex_value_int(v);
-        return has_int(values, vex_value_int(v)) || (d < TWO_63 && (int64_t)d == vex_value_int(v) && has_double(values, d));
+        return has_int(values, vex_value_int(v)) ||
+               (d < TWO_63 && (int64_t)d == vex_value_int(v) && has_double(values, d));
     case VEX_VALUE_UINT:
         d = (double)vex_value_uint(v);
         return d < TWO_64 && (uint64_t)d == vex_value_uint(v) && has_double(values, d);

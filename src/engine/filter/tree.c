@@ -1,7 +1,7 @@
 /* Filter tree: binding.
  *
- * Role   Turns a tree as it was asked for into one that can be matched: lists sorted, words cut, patterns compiled, vector names
- *        resolved. Binding twice is fine (lists are sorted again, patterns compiled again).
+ * Role   Turns a tree as it was asked for into one that can be matched: lists sorted, words cut, patterns
+ * compiled, vector names resolved. Binding twice is fine (lists are sorted again, patterns compiled again).
  * Owner  The binding owns the compiled patterns; the arena all else. */
 #include "engine/filter/tree.h"
 
@@ -12,7 +12,8 @@
 
 #define REGEXES_MAX 1024 /* patterns of one filter */
 
-static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *binding, unsigned depth, struct vex_err *err);
+static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *binding, unsigned depth,
+                       struct vex_err *err);
 
 static int bind_regex(struct vex_cond *cond, struct vex_filter_binding *binding, struct vex_err *err)
 {
@@ -36,7 +37,8 @@ static int by_id(const void *a, const void *b)
     return vex_id_cmp(a, b);
 }
 
-static int bind_cond(struct vex_cond *cond, struct vex_filter_binding *binding, unsigned depth, struct vex_err *err)
+static int bind_cond(struct vex_cond *cond, struct vex_filter_binding *binding, unsigned depth,
+                     struct vex_err *err)
 {
     switch (cond->kind) {
     case VEX_COND_FILTER:
@@ -59,14 +61,16 @@ static int bind_cond(struct vex_cond *cond, struct vex_filter_binding *binding, 
             qsort(cond->ids.ids, cond->ids.count, sizeof *cond->ids.ids, by_id);
         return 0;
     case VEX_COND_HAS_VECTOR:
-        cond->bound.vector_mask = binding->vector_bit != NULL ? binding->vector_bit(binding->arg, cond->text) : 0;
+        cond->bound.vector_mask =
+            binding->vector_bit != NULL ? binding->vector_bit(binding->arg, cond->text) : 0;
         return 0;
     default:
         return 0;
     }
 }
 
-static int bind_list(struct vex_cond_list *list, struct vex_filter_binding *binding, unsigned depth, struct vex_err *err)
+static int bind_list(struct vex_cond_list *list, struct vex_filter_binding *binding, unsigned depth,
+                     struct vex_err *err)
 {
     for (uint32_t i = 0; i < list->count; i++) {
         int rc = bind_cond(&list->conds[i], binding, depth, err);
@@ -76,12 +80,14 @@ static int bind_list(struct vex_cond_list *list, struct vex_filter_binding *bind
     return 0;
 }
 
-static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *binding, unsigned depth, struct vex_err *err)
+static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *binding, unsigned depth,
+                       struct vex_err *err)
 {
     struct vex_cond_list *lists[] = {&filter->must, &filter->should, &filter->must_not, &filter->min_should};
 
     if (depth >= VEX_FILTER_DEPTH_MAX)
-        return vex_err_set(err, VEX_EBAD_INPUT, "Filter is nested deeper than %d levels", VEX_FILTER_DEPTH_MAX);
+        return vex_err_set(err, VEX_EBAD_INPUT, "Filter is nested deeper than %d levels",
+                           VEX_FILTER_DEPTH_MAX);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         int rc = bind_list(lists[i], binding, depth, err);
         if (rc != 0)

@@ -1,7 +1,7 @@
 /* Filter tree: every rule of Qdrant's filter DSL and of Chroma's where and where_document lowers to this.
  *
- * A tree is immutable and lives in the arena it was built in; names and texts belong to that arena. Built by the api layer,
- * bound to a collection once (vex_filter_bind), then matched by any number of threads. */
+ * A tree is immutable and lives in the arena it was built in; names and texts belong to that arena. Built by
+ * the api layer, bound to a collection once (vex_filter_bind), then matched by any number of threads. */
 #ifndef VEX_ENGINE_FILTER_TREE_H
 #define VEX_ENGINE_FILTER_TREE_H
 
@@ -10,20 +10,20 @@
 #include "engine/point/path.h"
 
 enum vex_cond_kind {
-    VEX_COND_FILTER,       /* sub */
-    VEX_COND_NESTED,       /* path, sub: one element of the array of objects matches alone */
-    VEX_COND_ANY,          /* path, values: equals one of them (one value: match value; none: matches nothing) */
-    VEX_COND_EXCEPT,       /* path, values: has a value that is none of them */
-    VEX_COND_NUMBERS,      /* path, values.doubles/ints: equal by value across integers and floats (Chroma) */
-    VEX_COND_TEXT,         /* path, text: all words, lowercase (no index) */
-    VEX_COND_TEXT_ANY,     /* path, text: any word */
-    VEX_COND_PHRASE,       /* path, text: words in sequence */
-    VEX_COND_PREFIX,       /* path, text: value starts with it */
-    VEX_COND_SUBSTRING,    /* path, text: value contains it, bytewise */
-    VEX_COND_REGEX,        /* path, text: RE2 pattern, unanchored */
-    VEX_COND_RANGE,        /* path, range over numbers */
-    VEX_COND_TIME,         /* path, times over RFC 3339 texts */
-    VEX_COND_GEO_BOX,      /* path, geo_box */
+    VEX_COND_FILTER,    /* sub */
+    VEX_COND_NESTED,    /* path, sub: one element of the array of objects matches alone */
+    VEX_COND_ANY,       /* path, values: equals one of them (one value: match value; none: matches nothing) */
+    VEX_COND_EXCEPT,    /* path, values: has a value that is none of them */
+    VEX_COND_NUMBERS,   /* path, values.doubles/ints: equal by value across integers and floats (Chroma) */
+    VEX_COND_TEXT,      /* path, text: all words, lowercase (no index) */
+    VEX_COND_TEXT_ANY,  /* path, text: any word */
+    VEX_COND_PHRASE,    /* path, text: words in sequence */
+    VEX_COND_PREFIX,    /* path, text: value starts with it */
+    VEX_COND_SUBSTRING, /* path, text: value contains it, bytewise */
+    VEX_COND_REGEX,     /* path, text: RE2 pattern, unanchored */
+    VEX_COND_RANGE,     /* path, range over numbers */
+    VEX_COND_TIME,      /* path, times over RFC 3339 texts */
+    VEX_COND_GEO_BOX,   /* path, geo_box */
     VEX_COND_GEO_RADIUS,   /* path, geo_radius */
     VEX_COND_GEO_POLYGON,  /* path, geo_polygon */
     VEX_COND_VALUES_COUNT, /* path, range over the count */
@@ -105,7 +105,7 @@ struct vex_cond {
     /* Filled in by vex_filter_bind. */
     struct {
         const struct vex_regex *regex;
-        uint64_t vector_mask; /* HAS_VECTOR: bit of the name, 0 when unknown */
+        uint64_t vector_mask;  /* HAS_VECTOR: bit of the name, 0 when unknown */
         struct vex_str *words; /* TEXT, TEXT_ANY: lowercase words, sorted, unique; PHRASE: in sequence */
         uint32_t word_count;
         uint32_t *borders; /* PHRASE: failure function over its words */
@@ -126,8 +126,10 @@ struct vex_filter {
 
 #define VEX_FILTER_DEPTH_MAX 100
 
-/* Prepares a tree for matching (NULL: nothing to do); on failure the binding holds nothing: sorts values, compiles patterns (kept in `regexes`, freed by vex_filter_unbind), resolves
- * vector names through `vector_bit` (returns the mask bit or 0). */
+/* Prepares a tree for matching: sorts values, cuts words, compiles patterns (kept in `regexes`, freed by
+ * vex_filter_unbind), resolves vector names through `vector_bit` (returns the mask bit or 0; NULL: no vector
+ * is known). A filter of NULL is fine. VEX_EBAD_INPUT: a bad pattern, or nested deeper than
+ * VEX_FILTER_DEPTH_MAX; then the binding holds nothing. The arena must outlive the matching. */
 struct vex_filter_binding {
     struct vex_arena *arena;
     uint64_t (*vector_bit)(void *arg, struct vex_str name);
@@ -140,6 +142,7 @@ void vex_filter_unbind(struct vex_filter_binding *binding);
 
 /* Bytes in records (a filter that selects points of a mutation); unbound. NULL encodes as "no filter". */
 void vex_filter_encode(struct vex_buf *out, const struct vex_filter *filter);
-int vex_filter_decode(struct vex_arena *arena, struct vex_cursor *c, struct vex_filter **ret, struct vex_err *err);
+int vex_filter_decode(struct vex_arena *arena, struct vex_cursor *c, struct vex_filter **ret,
+                      struct vex_err *err);
 
 #endif

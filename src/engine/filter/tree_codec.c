@@ -1,17 +1,19 @@
 /* Filter tree: bytes in records.
  *
  * Lock    None.
- * Format  Filter: u8 flags (1: there is one, 2: has min_should), then the lists must, should, must_not, and with flag 2
- *         min_should and u64 min_count. List: u32 count, conditions. Condition: u8 kind, u8 arrays, the path unless the kind has
- *         none, then what the kind needs. Bounds: u8 mask (1 lt, 2 lte, 4 gt, 8 gte), then u64 for each one set. Numbers are
- *         little-endian, floats by their bits. The kinds' numbers are on disk: new ones go to the end of the enum. */
+ * Format  Filter: u8 flags (1: there is one, 2: has min_should), then the lists must, should, must_not, and
+ * with flag 2 min_should and u64 min_count. List: u32 count, conditions. Condition: u8 kind, u8 arrays, the
+ * path unless the kind has none, then what the kind needs. Bounds: u8 mask (1 lt, 2 lte, 4 gt, 8 gte), then
+ * u64 for each one set. Numbers are little-endian, floats by their bits. The kinds' numbers are on disk: new
+ * ones go to the end of the enum. */
 #include "base/text.h"
 #include "engine/filter/tree.h"
 
 #define FILTER_PRESENT    1
 #define FILTER_MIN_SHOULD 2
 
-/* Fewest bytes of one encoded item: a count that the rest of the input can't hold is refused before anything is allocated. */
+/* Fewest bytes of one encoded item: a count that the rest of the input can't hold is refused before anything
+ * is allocated. */
 #define COND_MIN 6
 #define TEXT_MIN 4
 #define WORD_MIN 8
@@ -26,7 +28,8 @@ struct decoder {
 
 static bool has_path(enum vex_cond_kind kind)
 {
-    return kind != VEX_COND_FILTER && kind != VEX_COND_HAS_ID && kind != VEX_COND_HAS_VECTOR && kind != VEX_COND_SLICE;
+    return kind != VEX_COND_FILTER && kind != VEX_COND_HAS_ID && kind != VEX_COND_HAS_VECTOR &&
+           kind != VEX_COND_SLICE;
 }
 
 static void put_double(struct vex_buf *out, double d)
@@ -310,8 +313,9 @@ static int get_times(struct decoder *d, struct vex_cond_times *ret)
     int rc = get_bounds(d, has, bits);
 
     if (rc == 0)
-        *ret = (struct vex_cond_times){has[0],           has[1],           has[2],           has[3],
-                                       (int64_t)bits[0], (int64_t)bits[1], (int64_t)bits[2], (int64_t)bits[3]};
+        *ret =
+            (struct vex_cond_times){has[0],           has[1],           has[2],           has[3],
+                                    (int64_t)bits[0], (int64_t)bits[1], (int64_t)bits[2], (int64_t)bits[3]};
     return rc;
 }
 
@@ -442,7 +446,8 @@ static int get_filter(struct decoder *d, struct vex_filter **ret, unsigned depth
     return rc;
 }
 
-int vex_filter_decode(struct vex_arena *arena, struct vex_cursor *c, struct vex_filter **ret, struct vex_err *err)
+int vex_filter_decode(struct vex_arena *arena, struct vex_cursor *c, struct vex_filter **ret,
+                      struct vex_err *err)
 {
     struct decoder d = {arena, c};
     int rc = get_filter(&d, ret, 0);

@@ -94,7 +94,8 @@ static inline void cbor_put_head(struct vex_buf *out, enum cbor_major major, uin
     vex_buf_add(out, head, cbor_head(head, major, arg));
 }
 
-/* A container whose count is known only at its end: begin with the most it may become, end with what it became. */
+/* A container whose count is known only at its end: begin with the most it may become, end with what it
+ * became. */
 struct cbor_open {
     size_t at;
     size_t reserved;

@@ -1,7 +1,8 @@
 /* Point ids: unsigned numbers, UUIDs and strings (for Chroma), in that order.
  *
- * Text is canonicalised at the door: exact decimal u64 text and canonical UUID text name the same point as the number or the
- * UUID, so one collection reads alike through every dialect, and the text always comes back as it was given. */
+ * Text is canonicalised at the door: exact decimal u64 text and canonical UUID text name the same point as
+ * the number or the UUID, so one collection reads alike through every dialect, and the text always comes back
+ * as it was given. */
 #ifndef VEX_ENGINE_POINT_ID_H
 #define VEX_ENGINE_POINT_ID_H
 
@@ -42,6 +43,7 @@ struct vex_id vex_id_dup(struct vex_arena *arena, const struct vex_id *id);
 
 /* Bytes in records: u8 kind, then u64 | 16 bytes | u32 length + text. */
 void vex_id_encode(struct vex_buf *out, const struct vex_id *id);
-bool vex_id_decode(struct vex_cursor *c, struct vex_id *ret); /* false: not an id; text points into the input */
+bool vex_id_decode(struct vex_cursor *c,
+                   struct vex_id *ret); /* false: not an id; text points into the input */
 
 #endif

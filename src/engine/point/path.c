@@ -1,7 +1,8 @@
 /* Payload paths: parsing, walking, bytes in records.
  *
  * Lock    None: a parsed path is immutable.
- * Format  Records: u32 length and the text; u32 steps, each u8 kind, then u32 length and the key | u64 index | nothing. */
+ * Format  Records: u32 length and the text; u32 steps, each u8 kind, then u32 length and the key | u64 index
+ * | nothing. */
 #include "engine/point/path.h"
 
 #include "base/text.h"
@@ -26,7 +27,8 @@ static size_t bare_key(const char *at, const char *end)
         unsigned char c = (unsigned char)*at;
         struct vex_str word = {NULL, 0};
 
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-') {
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+            c == '-') {
             at++;
             continue;
         }
@@ -172,7 +174,8 @@ static int walk(const struct vex_step *step, uint32_t left, struct vex_value v,
     return 0;
 }
 
-int vex_path_each(const struct vex_path *path, struct vex_value payload, int (*fn)(void *arg, struct vex_value v), void *arg)
+int vex_path_each(const struct vex_path *path, struct vex_value payload,
+                  int (*fn)(void *arg, struct vex_value v), void *arg)
 {
     return payload.at != NULL ? walk(path->steps, path->count, payload, fn, arg) : 0;
 }

@@ -29,21 +29,26 @@ int vex_path_parse(struct vex_arena *arena, struct vex_str text, struct vex_path
 /* A single key taken literally (Chroma metadata keys). */
 struct vex_path vex_path_key(struct vex_arena *arena, struct vex_str key);
 
-/* Calls fn for each value the path leads to; stops when fn returns non-zero and returns that; 0 when all were seen. Arrays are
- * walked only by [] and [n] steps, a key step leads only into an object, as with Qdrant. A path that leads nowhere calls
- * nothing. */
-int vex_path_each(const struct vex_path *path, struct vex_value payload, int (*fn)(void *arg, struct vex_value v), void *arg);
+/* Calls fn for each value the path leads to; stops when fn returns non-zero and returns that; 0 when all were
+ * seen. Arrays are walked only by [] and [n] steps, a key step leads only into an object, as with Qdrant. A
+ * path that leads nowhere calls nothing. */
+int vex_path_each(const struct vex_path *path, struct vex_value payload,
+                  int (*fn)(void *arg, struct vex_value v), void *arg);
 
-/* Bytes in records. decode: false when it is not a path (or memory is out); everything is copied into the arena. */
+/* Bytes in records. decode: false when it is not a path (or memory is out); everything is copied into the
+ * arena. */
 void vex_path_encode(struct vex_buf *out, const struct vex_path *path);
 bool vex_path_decode(struct vex_arena *arena, struct vex_cursor *c, struct vex_path *ret);
 
 /* Payload operations that go by path; output is one map. Rules are Qdrant's (in-memory client as oracle).
  *
- * set_at merges patch into what the path leads to (nulls in it remove keys), making objects on the way. When the result would
- * pass VEX_PAYLOAD_MAX or VEX_VALUE_DEPTH_MAX: VEX_ETOO_LARGE, and the output is the old payload; deterministic. */
-int vex_payload_set_at(struct vex_buf *out, struct vex_value old, const struct vex_path *path, struct vex_value patch);
-void vex_payload_delete(struct vex_buf *out, struct vex_value old, const struct vex_path *paths, size_t count);
+ * set_at merges patch into what the path leads to (nulls in it remove keys), making objects on the way. When
+ * the result would pass VEX_PAYLOAD_MAX or VEX_VALUE_DEPTH_MAX: VEX_ETOO_LARGE, and the output is the old
+ * payload; deterministic. */
+int vex_payload_set_at(struct vex_buf *out, struct vex_value old, const struct vex_path *path,
+                       struct vex_value patch);
+void vex_payload_delete(struct vex_buf *out, struct vex_value old, const struct vex_path *paths,
+                        size_t count);
 
 /* Which part of a payload an answer carries. */
 struct vex_payload_selector {
@@ -51,6 +56,7 @@ struct vex_payload_selector {
     const struct vex_path *paths;
     uint32_t count;
 };
-void vex_payload_select(struct vex_buf *out, struct vex_value payload, const struct vex_payload_selector *selector);
+void vex_payload_select(struct vex_buf *out, struct vex_value payload,
+                        const struct vex_payload_selector *selector);
 
 #endif

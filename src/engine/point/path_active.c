@@ -33,7 +33,8 @@ struct vex_path_active vex_path_active_key(struct vex_path_active active, uint32
 
     for (size_t i = 0; i < active.count; i++) {
         const struct vex_path *path = active.order[i];
-        if (depth < path->count && path->steps[depth].kind == VEX_STEP_KEY && vex_str_eq(path->steps[depth].key, key))
+        if (depth < path->count && path->steps[depth].kind == VEX_STEP_KEY &&
+            vex_str_eq(path->steps[depth].key, key))
             bring_front(active, &front, i);
     }
     return (struct vex_path_active){active.order, front};

@@ -1,8 +1,9 @@
-/* Sets of paths that have matched so far, while one walk of a payload follows many paths at once; for path_edit.c and
- * path_select.c only.
+/* Sets of paths that have matched so far, while one walk of a payload follows many paths at once; for
+ * path_edit.c and path_select.c only.
  *
- * A set is a run of one shared array of path numbers. Going down a level reorders the run so that the paths that go on come
- * first and takes that front part: the same members stay in the run above, so nothing is allocated on the way. */
+ * A set is a run of one shared array of path numbers. Going down a level reorders the run so that the paths
+ * that go on come first and takes that front part: the same members stay in the run above, so nothing is
+ * allocated on the way. */
 #ifndef VEX_ENGINE_POINT_PATH_ACTIVE_H
 #define VEX_ENGINE_POINT_PATH_ACTIVE_H
 
@@ -21,7 +22,8 @@ struct vex_path_active {
 };
 
 /* All paths; the set must not move while it is in use. */
-struct vex_path_active vex_path_set_init(struct vex_path_set *set, const struct vex_path *paths, size_t count);
+struct vex_path_active vex_path_set_init(struct vex_path_set *set, const struct vex_path *paths,
+                                         size_t count);
 void vex_path_set_done(struct vex_path_set *set);
 
 /* Those whose step at `depth` is this key; []; [] or [index], where paths that end with it are left out. */

@@ -1,7 +1,7 @@
 /* Payload operations that change: setting at a path, deleting paths.
  *
- * Lock  None. Each writes a new map while it walks the old one; recursion is one level of the value or one step of the path
- *       at a time, and both are bounded. */
+ * Lock  None. Each writes a new map while it walks the old one; recursion is one level of the value or one
+ * step of the path at a time, and both are bounded. */
 #include "engine/point/cbor.h"
 #include "engine/point/path.h"
 #include "engine/point/path_active.h"
@@ -76,7 +76,8 @@ static void set_step(struct edit *edit, struct vex_value v, const struct vex_ste
         set_elements(edit, v, step, left);
 }
 
-int vex_payload_set_at(struct vex_buf *out, struct vex_value old, const struct vex_path *path, struct vex_value patch)
+int vex_payload_set_at(struct vex_buf *out, struct vex_value old, const struct vex_path *path,
+                       struct vex_value patch)
 {
     size_t before = out->len;
     struct edit edit = {.out = out, .patch = patch, .limit = before + VEX_PAYLOAD_MAX};
@@ -93,7 +94,8 @@ int vex_payload_set_at(struct vex_buf *out, struct vex_value old, const struct v
 
 static void delete_in(struct vex_buf *out, struct vex_value v, struct vex_path_active active, uint32_t depth);
 
-static void delete_in_map(struct vex_buf *out, struct vex_value v, struct vex_path_active active, uint32_t depth)
+static void delete_in_map(struct vex_buf *out, struct vex_value v, struct vex_path_active active,
+                          uint32_t depth)
 {
     struct cbor_open map = cbor_begin(out, CBOR_MAP, vex_value_count(v));
     struct vex_value_iter it;
@@ -110,12 +112,14 @@ static void delete_in_map(struct vex_buf *out, struct vex_value v, struct vex_pa
     cbor_end(out, map, kept);
 }
 
-static void delete_in_array(struct vex_buf *out, struct vex_value v, struct vex_path_active active, uint32_t depth)
+static void delete_in_array(struct vex_buf *out, struct vex_value v, struct vex_path_active active,
+                            uint32_t depth)
 {
     struct vex_value_iter it;
     uint64_t i = 0;
 
-    /* A path that ends in [] empties the array; one that ends in [n] does nothing: done twice it would take two. */
+    /* A path that ends in [] empties the array; one that ends in [n] does nothing: done twice it would take
+     * two. */
     if (vex_path_active_ends(vex_path_active_all(active, depth), depth + 1)) {
         put_empty(out, CBOR_ARRAY);
         return;

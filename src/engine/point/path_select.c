@@ -74,7 +74,8 @@ static void exclude(struct vex_buf *out, struct vex_value v, struct vex_path_act
     cbor_end(out, map, kept);
 }
 
-void vex_payload_select(struct vex_buf *out, struct vex_value payload, const struct vex_payload_selector *selector)
+void vex_payload_select(struct vex_buf *out, struct vex_value payload,
+                        const struct vex_payload_selector *selector)
 {
     struct vex_path_set set;
     struct vex_path_active all;

@@ -76,7 +76,8 @@ static bool checked_item(const uint8_t **at, const uint8_t *end, bool key, uint6
         *ret_items = 2 * arg;
         return true;
     case CBOR_SIMPLE:
-        return initial == CBOR_FALSE || initial == CBOR_TRUE || initial == CBOR_NULL || initial == CBOR_DOUBLE;
+        return initial == CBOR_FALSE || initial == CBOR_TRUE || initial == CBOR_NULL ||
+               initial == CBOR_DOUBLE;
     default:
         return false;
     }
@@ -383,7 +384,8 @@ void vex_payload_merge(struct vex_buf *out, struct vex_value old, struct vex_val
         old.at = NULL;
     vex_value_keys_init(&old_keys, old);
     vex_value_keys_init(&patch_keys, patch);
-    map = cbor_begin(out, CBOR_MAP, (old.at ? vex_value_count(old) : 0) + (patch.at ? vex_value_count(patch) : 0));
+    map = cbor_begin(out, CBOR_MAP,
+                     (old.at ? vex_value_count(old) : 0) + (patch.at ? vex_value_count(patch) : 0));
     /* Keys keep the place they had, new ones follow. */
     for (it = vex_value_iter(old); vex_value_next(&it);) {
         struct vex_value value = vex_value_keys_get(&patch_keys, it.key);

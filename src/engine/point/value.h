@@ -1,9 +1,10 @@
 /* Payload values: CBOR (RFC 8949), deterministic subset, read in place without a tree.
  *
- * Subset: unsigned and negative integers (so int64 and uint64 stay apart from floats), float64, text, definite arrays, definite
- * maps with text keys (unique: writers see to it; of duplicates the first is seen), false, true, null. Shortest-form heads. At
- * most VEX_VALUE_DEPTH_MAX levels. A payload is one map.
- * A view points into bytes it does not own, which have been checked once by vex_value_check; the accessors trust them. */
+ * Subset: unsigned and negative integers (so int64 and uint64 stay apart from floats), float64, text,
+ * definite arrays, definite maps with text keys (unique: writers see to it; of duplicates the first is seen),
+ * false, true, null. Shortest-form heads. At most VEX_VALUE_DEPTH_MAX levels. A payload is one map. A view
+ * points into bytes it does not own, which have been checked once by vex_value_check; the accessors trust
+ * them. */
 #ifndef VEX_ENGINE_POINT_VALUE_H
 #define VEX_ENGINE_POINT_VALUE_H
 
@@ -31,21 +32,22 @@ struct vex_value {
     const uint8_t *at;
 };
 
-/* True when bytes are exactly one value of the subset (a map when `payload`), all texts UTF-8. For bytes from disks. */
+/* True when bytes are exactly one value of the subset (a map when `payload`), all texts UTF-8. For bytes from
+ * disks. */
 bool vex_value_check(const void *bytes, size_t len, bool payload);
 
 enum vex_value_kind vex_value_kind(struct vex_value v);
 bool vex_value_bool(struct vex_value v);
 int64_t vex_value_int(struct vex_value v);
-uint64_t vex_value_uint(struct vex_value v);   /* UINT or non-negative INT */
-double vex_value_double(struct vex_value v);   /* any number */
+uint64_t vex_value_uint(struct vex_value v); /* UINT or non-negative INT */
+double vex_value_double(struct vex_value v); /* any number */
 bool vex_value_is_number(struct vex_value v);
 struct vex_str vex_value_text(struct vex_value v);
-size_t vex_value_count(struct vex_value v);    /* elements or members */
-size_t vex_value_size(struct vex_value v);     /* bytes of the whole encoding */
+size_t vex_value_count(struct vex_value v); /* elements or members */
+size_t vex_value_size(struct vex_value v);  /* bytes of the whole encoding */
 /* Kinds apart (1 is not 1.0), maps in any order. */
 bool vex_value_eq(struct vex_value a, struct vex_value b);
-size_t vex_value_depth(struct vex_value v);    /* containers around the innermost value; 0 for a scalar */
+size_t vex_value_depth(struct vex_value v); /* containers around the innermost value; 0 for a scalar */
 
 /* for (it = vex_value_iter(v); vex_value_next(&it);) it.value, it.key (maps). Empty for scalars. */
 struct vex_value_iter {
@@ -72,7 +74,8 @@ void vex_value_put_map(struct vex_buf *out, size_t count);
 void vex_value_put(struct vex_buf *out, struct vex_value v); /* a copy */
 
 /* Whole payloads; `old` may be absent (an empty map). Output: one map, never null. */
-/* Sets the members of patch over old. nulls_delete: a null in patch removes the key (Chroma); else it is stored (Qdrant). */
+/* Sets the members of patch over old. nulls_delete: a null in patch removes the key (Qdrant's set payload,
+ * Chroma's update and upsert); else it is stored. Keys keep their places, new ones follow. */
 void vex_payload_merge(struct vex_buf *out, struct vex_value old, struct vex_value patch, bool nulls_delete);
 
 #endif

@@ -33,7 +33,8 @@ static int by_place(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-/* Drops all but one member of each key: the place of the first with the value of the last. Returns how many stay. */
+/* Drops all but one member of each key: the place of the first with the value of the last. Returns how many
+ * stay. */
 static size_t drop_duplicates(struct member *members, size_t count)
 {
     size_t kept = count, first = 0;
@@ -54,7 +55,8 @@ static size_t drop_duplicates(struct member *members, size_t count)
     return kept;
 }
 
-static int put_members(struct vex_buf *out, struct member *members, size_t count, unsigned depth, struct vex_err *err)
+static int put_members(struct vex_buf *out, struct member *members, size_t count, unsigned depth,
+                       struct vex_err *err)
 {
     vex_value_put_map(out, drop_duplicates(members, count));
     for (size_t i = 0; i < count; i++) {

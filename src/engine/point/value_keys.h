@@ -1,5 +1,5 @@
-/* Members of one map by key: a walk for small maps, a hash table for large ones, so that merging and comparing hostile
- * payloads stays linear. Points into the map's bytes; lives on the caller's stack. */
+/* Members of one map by key: a walk for small maps, a hash table for large ones, so that merging and
+ * comparing hostile payloads stays linear. Points into the map's bytes; lives on the caller's stack. */
 #ifndef VEX_ENGINE_POINT_VALUE_KEYS_H
 #define VEX_ENGINE_POINT_VALUE_KEYS_H
 
@@ -11,7 +11,8 @@ struct vex_value_keys {
     size_t mask;
 };
 
-void vex_value_keys_init(struct vex_value_keys *keys, struct vex_value map); /* absent or not a map: no keys */
+void vex_value_keys_init(struct vex_value_keys *keys,
+                         struct vex_value map); /* absent or not a map: no keys */
 void vex_value_keys_done(struct vex_value_keys *keys);
 /* First member of that key; at NULL when there is none. */
 struct vex_value vex_value_keys_get(const struct vex_value_keys *keys, struct vex_str key);

@@ -489,6 +489,19 @@ static void wait_for_work(struct vex_wal *wal)
     wal->idle = false;
 }
 
+/* At a clean end the segment's header learns that everything is durable: what decays later is told from a torn tail.
+ * Failing to is no harm. */
+static void write_mark(struct vex_wal *wal)
+{
+    char block[WAL_HEADER_BLOCK];
+    struct wal_segment *seg = wal->tail;
+    if (wal->read_only || seg == NULL || wal->durable != wal->last || wal->bytes == 0)
+        return;
+    wal_segment_header_fill(seg, wal->durable, block);
+    if (vex_io_pwrite(wal->io, seg->file, block, sizeof block, 0) == 0)
+        (void)vex_io_datasync(wal->io, seg->file);
+}
+
 static void *run(void *arg)
 {
     struct vex_wal *wal = arg;
@@ -510,6 +523,7 @@ static void *run(void *arg)
     }
     if (wal->over_first != NULL)
         end_log(wal, NULL, "closing the log: writing what waits for space", -ENOSPC);
+    write_mark(wal);
     pthread_mutex_unlock(&wal->mutex);
     return NULL;
 }

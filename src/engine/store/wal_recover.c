@@ -32,6 +32,7 @@ struct recovery {
     size_t count;
     struct wal_window window;
     uint64_t durable; /* best mark among what counts */
+    uint64_t kept;    /* best mark in what stays after recovery */
     uint64_t seq;     /* the next one expected */
     bool searched;    /* the rest has been searched for marks */
     bool salvaged;    /* framing was lost below the mark and cut there */
@@ -145,6 +146,8 @@ static int take(struct recovery *rec, size_t at, uint64_t offset, uint64_t *ret_
         return r;
     if (header.durable > rec->durable)
         rec->durable = header.durable;
+    if (header.durable > rec->kept)
+        rec->kept = header.durable;
     found->records++;
     rec->seq++;
     *ret_next = offset + wal_record_bytes(header.len);
@@ -158,6 +161,8 @@ static int walk(struct recovery *rec, struct vex_err *err)
         found->enter_seq = rec->seq;
         if (found->durable > rec->durable && found->durable < found->limit)
             rec->durable = found->durable;
+        if (found->seg->first_seq != 0 && found->durable > rec->kept && found->durable < found->limit)
+            rec->kept = found->durable;
         int r = 1;
         while (r == 1 && rec->seq < found->limit)
             r = take(rec, at, found->seg->end, &found->seg->end, err);
@@ -395,14 +400,18 @@ static int recover(struct recovery *rec, struct wal_recovered *ret, struct vex_e
     if (r != 0)
         return r;
     rec->seq = rec->count > 0 && rec->found[0].seg->first_seq != 0 ? rec->found[0].seg->first_seq : 1;
+    /* A copy may supersede all of what stood before it. */
+    if (rec->count > 0 && rec->found[0].limit < rec->seq)
+        rec->seq = rec->found[0].limit;
     if (rec->count > 0 && rec->found[0].lost && rec->found[0].limit != UINT64_MAX)
         rec->seq = rec->found[0].limit;
     /* Earlier ones were released, which only durable ones are. */
-    rec->durable = rec->seq - 1;
+    rec->durable = rec->kept = rec->seq - 1;
     r = walk(rec, err);
     if (r != 0)
         return r;
-    uint64_t last = rec->seq - 1, mark = rec->durable < last ? rec->durable : last;
+    /* A mark known only from a segment that is put aside would be forgotten: what is below it is copied too. */
+    uint64_t last = rec->seq - 1, mark = rec->kept < last ? rec->kept : last;
     r = drop_unused(rec, false, err);
     if (r != 0)
         return r;
