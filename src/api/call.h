@@ -68,7 +68,8 @@ struct vex_call {
     uint64_t started_ns;
     struct vex_service *service;
     struct vex_task task;
-    void *state; /* the handler's, between submit and finish */
+    void *state; /* the handler's, between its steps */
+    void (*cleanup)(struct vex_call *call); /* the handler's: called once when the call ends, however it ends; NULL: none */
 };
 
 /* Ends a pending call. */

@@ -5,7 +5,6 @@
  *           The transport may reuse the call as soon as `done` was entered: nothing here touches it afterwards. */
 #include "api/service.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #include "api/timer.h"
@@ -56,6 +55,8 @@ void vex_call_finish(struct vex_call *call, int code)
         vex_err_set(&call->err, code, "%s", "the operation failed");
     if (code == VEX_ECANCELLED)
         vex_metric_add(VEX_METRIC_CALLS_CANCELLED, 1);
+    if (call->cleanup != NULL)
+        call->cleanup(call);
     call->done(call);
     atomic_fetch_sub(&service->running, 1);
 }
@@ -95,6 +96,7 @@ void vex_service_run(struct vex_service *service, struct vex_call *call)
     call->err.code = 0;
     call->service = service;
     call->state = NULL;
+    call->cleanup = NULL;
     call->started_ns = vex_io_monotonic_ns(service->options.io);
     atomic_fetch_add(&service->running, 1);
     if (atomic_load_explicit(&service->draining, memory_order_relaxed)) {

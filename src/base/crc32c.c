@@ -1,9 +1,11 @@
-/* CRC32C: table of eight bytes a step everywhere, and on x86-64 the crc32 instruction over three streams at once.
+/* CRC32C: table of eight bytes a step everywhere, and on x86-64 the crc32 instruction over three streams at
+ * once.
  *
- * The instruction takes three cycles but starts one each cycle, so three independent streams keep it busy. Their results
- * are joined by carry-less multiplication: with crc(0, v) = v * x^32 mod P and a carry-less product that stands one bit
- * too low in reflected order, moving a CRC over n bytes is a product with x^(8n - 33) mod P followed by one crc32.
- * (V. Gopal et al., "Fast CRC Computation for iSCSI Polynomial Using CRC32 Instruction", Intel 2011.)
+ * The instruction takes three cycles but starts one each cycle, so three independent streams keep it busy.
+ * Their results are joined by carry-less multiplication: with crc(0, v) = v * x^32 mod P and a carry-less
+ * product that stands one bit too low in reflected order, moving a CRC over n bytes is a product with x^(8n -
+ * 33) mod P followed by one crc32. (V. Gopal et al., "Fast CRC Computation for iSCSI Polynomial Using CRC32
+ * Instruction", Intel 2011.)
  *
  * Lock: none; which implementation runs is settled once and then only read. */
 #include "base/crc32c.h"
@@ -56,7 +58,8 @@ static void fill_table(void)
 
 #if defined(__x86_64__)
 
-/* Bytes of one stream in a round of three: long rounds spend little on joining, short ones serve small inputs. */
+/* Bytes of one stream in a round of three: long rounds spend little on joining, short ones serve small
+ * inputs. */
 #define LONG  2048
 #define SHORT 256
 
@@ -80,7 +83,8 @@ static inline uint64_t load64(const unsigned char *data)
 
 __attribute__((target("sse4.2,pclmul"))) static inline uint64_t multiply(uint64_t crc, uint64_t by)
 {
-    __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)crc), _mm_cvtsi64_si128((long long)by), 0);
+    __m128i product =
+        _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)crc), _mm_cvtsi64_si128((long long)by), 0);
     return (uint64_t)_mm_cvtsi128_si64(product);
 }
 
@@ -97,7 +101,8 @@ crc_round(uint64_t crc, const unsigned char *data, size_t stream, const uint64_t
     return _mm_crc32_u64(0, multiply(a, shift[1]) ^ multiply(b, shift[0])) ^ c;
 }
 
-__attribute__((target("sse4.2,pclmul"))) static uint32_t crc_hw(uint32_t seed, const unsigned char *data, size_t len)
+__attribute__((target("sse4.2,pclmul"))) static uint32_t crc_hw(uint32_t seed, const unsigned char *data,
+                                                                size_t len)
 {
     uint64_t crc = seed;
     for (; len >= 3 * LONG; len -= 3 * LONG, data += 3 * LONG)

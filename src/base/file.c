@@ -16,14 +16,15 @@ static int fail(struct vex_err *err, int r, const char *what, const char *path)
     return vex_err_set(err, vex_err_errno(-r), "cannot %s %s: %s", what, path, strerror(-r));
 }
 
-static int read_all(struct vex_io *io, struct vex_file *file, const char *path, size_t max, struct vex_buf *ret,
-                    struct vex_err *err)
+static int read_all(struct vex_io *io, struct vex_file *file, const char *path, size_t max,
+                    struct vex_buf *ret, struct vex_err *err)
 {
     int64_t size = vex_io_size(io, file);
     if (size < 0)
         return fail(err, (int)size, "size", path);
     if ((uint64_t)size > max)
-        return vex_err_set(err, VEX_ETOO_LARGE, "%s has %lld bytes, at most %zu are taken", path, (long long)size, max);
+        return vex_err_set(err, VEX_ETOO_LARGE, "%s has %lld bytes, at most %zu are taken", path,
+                           (long long)size, max);
     if (size == 0)
         return 0;
     vex_buf_reserve(ret, (size_t)size);
@@ -65,7 +66,8 @@ static void parent_of(char *buf, const char *path)
         *slash = '\0';
 }
 
-static int write_synced(struct vex_io *io, const char *path, const void *data, size_t len, struct vex_err *err)
+static int write_synced(struct vex_io *io, const char *path, const void *data, size_t len,
+                        struct vex_err *err)
 {
     struct vex_file *file;
     int r = vex_io_open(io, path, VEX_IO_WRITE | VEX_IO_CREATE | VEX_IO_TRUNC, &file);

@@ -1,7 +1,8 @@
 /* POSIX back end of the I/O seam.
  *
- * Owner: the process; the object is static and holds no state. Lock: none, the kernel orders calls. A file handle is a
- * heap struct around one descriptor. Interrupted calls are repeated, except close (the descriptor is gone either way). */
+ * Owner: the process; the object is static and holds no state. Lock: none, the kernel orders calls. A file
+ * handle is a heap struct around one descriptor. Interrupted calls are repeated, except close (the descriptor
+ * is gone either way). */
 #define _GNU_SOURCE /* fallocate, TEMP_FAILURE_RETRY */
 #include "base/io.h"
 
@@ -78,7 +79,8 @@ static int64_t posix_pread(struct vex_io *io, struct vex_file *file, void *buf, 
     return (int64_t)done;
 }
 
-static int posix_pwrite(struct vex_io *io, struct vex_file *file, const void *buf, size_t len, uint64_t offset)
+static int posix_pwrite(struct vex_io *io, struct vex_file *file, const void *buf, size_t len,
+                        uint64_t offset)
 {
     (void)io;
     int r = check_range(offset, len);
@@ -87,7 +89,8 @@ static int posix_pwrite(struct vex_io *io, struct vex_file *file, const void *bu
     size_t done = 0;
     while (done < len) {
         ssize_t n;
-        n = TEMP_FAILURE_RETRY(pwrite(file->fd, (const char *)buf + done, len - done, (off_t)(offset + done)));
+        n = TEMP_FAILURE_RETRY(
+            pwrite(file->fd, (const char *)buf + done, len - done, (off_t)(offset + done)));
         if (n < 0)
             return -errno;
         if (n == 0)
@@ -97,8 +100,8 @@ static int posix_pwrite(struct vex_io *io, struct vex_file *file, const void *bu
     return 0;
 }
 
-/* A failed sync is never repeated: the kernel may have marked the pages clean, and the second call would lie. An
- * interrupted one may be, nothing has been dropped. */
+/* A failed sync is never repeated: the kernel may have marked the pages clean, and the second call would lie.
+ * An interrupted one may be, nothing has been dropped. */
 static int posix_datasync(struct vex_io *io, struct vex_file *file)
 {
     (void)io;
@@ -124,7 +127,8 @@ static int64_t posix_size(struct vex_io *io, struct vex_file *file)
     return fstat(file->fd, &st) < 0 ? -errno : (int64_t)st.st_size;
 }
 
-/* For file systems without fallocate: what is new is written with zeros; what is there is taken as allocated. */
+/* For file systems without fallocate: what is new is written with zeros; what is there is taken as allocated.
+ */
 static int allocate_by_writing(int fd, uint64_t size, uint64_t end)
 {
     static const char zeros[65536];
@@ -160,7 +164,8 @@ static int posix_allocate(struct vex_io *io, struct vex_file *file, uint64_t off
     return r;
 }
 
-static int posix_map(struct vex_io *io, struct vex_file *file, uint64_t offset, size_t len, void *at, bool shared)
+static int posix_map(struct vex_io *io, struct vex_file *file, uint64_t offset, size_t len, void *at,
+                     bool shared)
 {
     (void)io;
     int r = check_range(offset, len);

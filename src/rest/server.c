@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/text.h"
-#include "rest/listen.h"
+#include "api/listen.h"
 #include "rest/request.h"
 
 #define PORTS           3

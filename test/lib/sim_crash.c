@@ -111,10 +111,11 @@ static void apply_survivors(struct vex_sim *disk, const struct sim_ops *pending,
     for (size_t i = 0; i < pending->count; i++) {
         const struct sim_op *op = pending->at[i];
         bool data = sim_op_is_data(op), coin = sim_random(&random) % 2 == 0;
-        bool keep = policy == VEX_SIM_KEEP_ALL || (policy == VEX_SIM_PREFIX && i < prefix) ||
-                    (policy == VEX_SIM_DATA_ONLY && data) || (policy == VEX_SIM_NAMES_ONLY && !data) ||
-                    (policy == VEX_SIM_NAMES_LOST && (data || coin)) ||
-                    ((policy == VEX_SIM_SUBSET || policy == VEX_SIM_TORN_512 || policy == VEX_SIM_TORN_4K) && coin);
+        bool keep =
+            policy == VEX_SIM_KEEP_ALL || (policy == VEX_SIM_PREFIX && i < prefix) ||
+            (policy == VEX_SIM_DATA_ONLY && data) || (policy == VEX_SIM_NAMES_ONLY && !data) ||
+            (policy == VEX_SIM_NAMES_LOST && (data || coin)) ||
+            ((policy == VEX_SIM_SUBSET || policy == VEX_SIM_TORN_512 || policy == VEX_SIM_TORN_4K) && coin);
         bool torn = (policy == VEX_SIM_TORN_512 || policy == VEX_SIM_TORN_4K) && op->kind == SIM_WRITE &&
                     op->len > 0 && sim_random(&random) % 4 != 0;
         if (torn)
@@ -146,6 +147,8 @@ static void boot(struct vex_sim *disk)
 
 struct vex_sim *vex_sim_crash(struct vex_sim *sim, enum vex_sim_policy policy, uint64_t seed)
 {
+    if (policy == VEX_SIM_KILL)
+        return vex_sim_clone(sim);
     pthread_mutex_lock(&sim->mutex);
     struct vex_sim *disk = new_disk(seed ^ sim->random);
     disk->clock = sim->clock + 1000000000u;
@@ -193,7 +196,8 @@ bool vex_sim_step(struct vex_sim *replica, struct vex_sim *recorded)
     return true;
 }
 
-struct vex_sim *vex_sim_clone_at(struct vex_sim *recorded, size_t index, enum vex_sim_policy policy, uint64_t seed)
+struct vex_sim *vex_sim_clone_at(struct vex_sim *recorded, size_t index, enum vex_sim_policy policy,
+                                 uint64_t seed)
 {
     struct vex_sim *replica = vex_sim_replica(recorded);
     for (size_t i = 0; i < index && vex_sim_step(replica, recorded); i++)

@@ -1,4 +1,5 @@
-/* Inside of the simulated disk: images, folders, operations. Used by sim_io.c, sim_disk.c and sim_crash.c only. */
+/* Inside of the simulated disk: images, folders, operations. Used by sim_io.c, sim_disk.c and sim_crash.c
+ * only. */
 #ifndef VEX_TEST_LIB_SIM_DISK_H
 #define VEX_TEST_LIB_SIM_DISK_H
 
@@ -56,8 +57,8 @@ enum sim_kind {
 struct sim_op {
     _Atomic unsigned refs;
     enum sim_kind kind;
-    unsigned node;       /* what it changes, or what the name stands for */
-    bool is_folder;      /* SIM_LINK */
+    unsigned node;        /* what it changes, or what the name stands for */
+    bool is_folder;       /* SIM_LINK */
     uint64_t offset, len; /* truncate: len is the size; failed sync: offset is the seed */
     unsigned folder, to_folder;
     char *name, *to_name;
@@ -96,11 +97,13 @@ void sim_image_write(struct sim_image *image, uint64_t offset, const void *data,
 size_t sim_image_read(const struct sim_image *image, uint64_t offset, void *buf, size_t len);
 void sim_image_resize(struct sim_image *image, uint64_t size);
 void sim_image_allocate(struct sim_image *image, uint64_t offset, uint64_t len);
-size_t sim_image_missing(const struct sim_image *image, uint64_t offset, uint64_t len); /* holes in the range */
+size_t sim_image_missing(const struct sim_image *image, uint64_t offset,
+                         uint64_t len); /* holes in the range */
 
 struct sim_entry *sim_folder_find(const struct sim_folder *folder, const char *name, size_t len);
 void sim_folder_put(struct sim_folder *folder, const char *name, unsigned node);
-void sim_folder_drop(struct sim_folder *folder, const char *name, unsigned node); /* only if it stands for the node */
+void sim_folder_drop(struct sim_folder *folder, const char *name,
+                     unsigned node); /* only if it stands for the node */
 void sim_folder_copy(struct sim_folder *to, const struct sim_folder *from);
 void sim_folder_done(struct sim_folder *folder);
 

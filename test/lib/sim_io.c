@@ -271,7 +271,8 @@ static int ensure_mirror(struct sim_node *node)
     return 0;
 }
 
-static int sim_map(struct vex_io *io, struct vex_file *file, uint64_t offset, size_t len, void *at, bool shared)
+static int sim_map(struct vex_io *io, struct vex_file *file, uint64_t offset, size_t len, void *at,
+                   bool shared)
 {
     struct vex_sim *sim = lock_sim(io);
     struct sim_node *node = sim->nodes[file->node];
@@ -430,7 +431,9 @@ static int64_t sim_free_space(struct vex_io *io, const char *path)
     (void)path;
     struct vex_sim *sim = lock_sim(io);
     uint64_t used = sim->used_pages * SIM_PAGE;
-    int64_t space = sim->capacity == 0 ? INT64_MAX : used >= sim->capacity ? 0 : (int64_t)(sim->capacity - used);
+    int64_t space = sim->capacity == 0      ? INT64_MAX
+                    : used >= sim->capacity ? 0
+                                            : (int64_t)(sim->capacity - used);
     unlock(sim, 0);
     return space;
 }

@@ -1,4 +1,5 @@
-/* CRC32C: the vectors of RFC 3720 B.4, and the fast path against the table on all small lengths and many large ones. */
+/* CRC32C: the vectors of RFC 3720 B.4, and the fast path against the table on all small lengths and many
+ * large ones. */
 #include "base/crc32c.h"
 
 #include <CUnit/Basic.h>

@@ -40,7 +40,8 @@ static void read_replace(void)
 
 static void trees(void)
 {
-    char root[] = "/tmp/vex-file-XXXXXX", path[VEX_PATH_MAX], outside[] = "/tmp/vex-file-XXXXXX", link[VEX_PATH_MAX];
+    char root[] = "/tmp/vex-file-XXXXXX", path[VEX_PATH_MAX], outside[] = "/tmp/vex-file-XXXXXX",
+         link[VEX_PATH_MAX];
     struct vex_io *io = vex_io_posix();
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(root));
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(outside));
@@ -62,7 +63,8 @@ static void trees(void)
     CU_ASSERT_EQUAL(vex_file_remove_tree(io, outside, &err), 0);
 }
 
-/* At every operation of a replace, under every policy: wholly the old or wholly the new, and the new once it returned. */
+/* At every operation of a replace, under every policy: wholly the old or wholly the new, and the new once it
+ * returned. */
 static void replace_survives_power_loss(void)
 {
     struct vex_sim *sim = vex_sim_new(3);
@@ -126,8 +128,10 @@ static void replace_fails_cleanly(void)
     static const struct {
         enum vex_sim_call call;
         int err, code;
-    } faults[] = {{VEX_SIM_OPEN, -EACCES, VEX_EIO},       {VEX_SIM_PWRITE, -ENOSPC, VEX_ENO_SPACE},
-                  {VEX_SIM_DATASYNC, -EIO, VEX_EIO},      {VEX_SIM_RENAME, -EIO, VEX_EIO}};
+    } faults[] = {{VEX_SIM_OPEN, -EACCES, VEX_EIO},
+                  {VEX_SIM_PWRITE, -ENOSPC, VEX_ENO_SPACE},
+                  {VEX_SIM_DATASYNC, -EIO, VEX_EIO},
+                  {VEX_SIM_RENAME, -EIO, VEX_EIO}};
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         struct vex_sim *sim = vex_sim_new(5);
         struct vex_io *io = vex_sim_io(sim);

@@ -1,5 +1,5 @@
-/* The I/O seam: one suite of cases, run on POSIX files and on the simulated disk, so that the second cannot drift from
- * the first; then what only the simulated disk does. */
+/* The I/O seam: one suite of cases, run on POSIX files and on the simulated disk, so that the second cannot
+ * drift from the first; then what only the simulated disk does. */
 #include "base/io.h"
 
 #include <CUnit/Basic.h>
@@ -402,26 +402,26 @@ static void sim_lies(void)
     end();
 }
 
-#define SHARED_CASES(X)                                                                                              \
-    X(read_and_write)                                                                                                \
-    X(allocation)                                                                                                    \
-    X(maps)                                                                                                          \
-    X(folders)                                                                                                       \
-    X(locks)                                                                                                         \
+#define SHARED_CASES(X)                                                                                      \
+    X(read_and_write)                                                                                        \
+    X(allocation)                                                                                            \
+    X(maps)                                                                                                  \
+    X(folders)                                                                                               \
+    X(locks)                                                                                                 \
     X(clocks_and_random)
 
-#define BOTH(name)                                                                                                   \
-    static void name##_posix(void)                                                                                   \
-    {                                                                                                                \
-        begin_posix();                                                                                               \
-        name();                                                                                                      \
-        end();                                                                                                       \
-    }                                                                                                                \
-    static void name##_sim(void)                                                                                     \
-    {                                                                                                                \
-        begin_sim();                                                                                                 \
-        name();                                                                                                      \
-        end();                                                                                                       \
+#define BOTH(name)                                                                                           \
+    static void name##_posix(void)                                                                           \
+    {                                                                                                        \
+        begin_posix();                                                                                       \
+        name();                                                                                              \
+        end();                                                                                               \
+    }                                                                                                        \
+    static void name##_sim(void)                                                                             \
+    {                                                                                                        \
+        begin_sim();                                                                                         \
+        name();                                                                                              \
+        end();                                                                                               \
     }
 SHARED_CASES(BOTH)
 
@@ -430,8 +430,8 @@ int main(void)
     CU_initialize_registry();
     CU_pSuite posix = CU_add_suite("base_io on POSIX", NULL, NULL);
     CU_pSuite simulated = CU_add_suite("base_io on the simulated disk", NULL, NULL);
-#define ADD(name)                                                                                                    \
-    CU_add_test(posix, #name, name##_posix);                                                                         \
+#define ADD(name)                                                                                            \
+    CU_add_test(posix, #name, name##_posix);                                                                 \
     CU_add_test(simulated, #name, name##_sim);
     SHARED_CASES(ADD)
     CU_add_test(simulated, "power cuts by policy", sim_crash_policies);

@@ -1,5 +1,5 @@
-/* The log: order and number of callbacks, group commit, rotation, release, full disk, failed syncs, damage and salvage.
- * What a power cut leaves is the matter of test/sim/store_wal.c. */
+/* The log: order and number of callbacks, group commit, rotation, release, full disk, failed syncs, damage
+ * and salvage. What a power cut leaves is the matter of test/sim/store_wal.c. */
 #include "engine/store/wal.h"
 
 #include <CUnit/Basic.h>
@@ -111,15 +111,15 @@ static struct {
     uint64_t first, last;
     size_t lens[MAX];
     unsigned count, damaged, bad;
-    int stop_at, stop_with;
 } replayed;
+static int stop_at, stop_with; /* the replay fails at the nth record */
 
 static int replay(void *arg, const struct vex_wal_record *record, struct vex_err *e)
 {
     (void)arg;
     (void)e;
-    if (replayed.stop_at > 0 && (int)replayed.count + 1 == replayed.stop_at)
-        return replayed.stop_with;
+    if (stop_at > 0 && (int)replayed.count + 1 == stop_at)
+        return stop_with;
     if (replayed.first == 0)
         replayed.first = record->seq;
     replayed.bad += replayed.last != 0 && record->seq != replayed.last + 1;
@@ -135,7 +135,7 @@ static int replay(void *arg, const struct vex_wal_record *record, struct vex_err
 
 static int open_wal(void)
 {
-    memset(&replayed, 0, sizeof replayed - 2 * sizeof(int));
+    memset(&replayed, 0, sizeof replayed);
     wal = NULL;
     int r = vex_wal_open(io, &options, replay, NULL, &wal, &err);
     pthread_mutex_lock(&seen.mutex);
@@ -151,13 +151,18 @@ static void reopen(void)
     CU_ASSERT_EQUAL_FATAL(open_wal(), 0);
 }
 
-static void begin(uint64_t seed)
+static void begin_lazy(uint64_t seed, uint64_t sync_ns)
 {
     sim = vex_sim_new(seed);
     io = vex_sim_io(sim);
-    options = (struct vex_wal_options){.dir = "/w", .segment_bytes = SEGMENT, .sync_ns = 2000000};
+    options = (struct vex_wal_options){.dir = "/w", .segment_bytes = SEGMENT, .sync_ns = sync_ns};
     CU_ASSERT_EQUAL_FATAL(vex_file_mkdirs(io, "/w", &err), 0);
     CU_ASSERT_EQUAL_FATAL(open_wal(), 0);
+}
+
+static void begin(uint64_t seed)
+{
+    begin_lazy(seed, 2000000);
 }
 
 static void end(void)
@@ -174,12 +179,12 @@ static void nap(void)
 }
 
 /* Waits for a condition; a test that hangs here has failed. */
-#define WAIT_FOR(condition)                                                                                          \
-    do {                                                                                                             \
-        int tries = 100000;                                                                                          \
-        while (!(condition) && --tries > 0)                                                                          \
-            nap();                                                                                                   \
-        CU_ASSERT_FATAL(tries > 0);                                                                                  \
+#define WAIT_FOR(condition)                                                                                  \
+    do {                                                                                                     \
+        int tries = 100000;                                                                                  \
+        while (!(condition) && --tries > 0)                                                                  \
+            nap();                                                                                           \
+        CU_ASSERT_FATAL(tries > 0);                                                                          \
     } while (0)
 
 static int count_wal(void *arg, const char *name)
@@ -234,8 +239,22 @@ static void append_and_reopen_posix(void)
 
 static void sizes(void)
 {
-    static const size_t lens[] = {0,     1,     7,     8,      9,     SEGMENT,    SEGMENT - 4096 - 48, 3,
-                                  SEGMENT - 4096 - 47, 200000, 10,    SEGMENT - 4096 - 56, 131072, 131071, 700000, 2};
+    static const size_t lens[] = {0,
+                                  1,
+                                  7,
+                                  8,
+                                  9,
+                                  SEGMENT,
+                                  SEGMENT - 4096 - 48,
+                                  3,
+                                  SEGMENT - 4096 - 47,
+                                  200000,
+                                  10,
+                                  SEGMENT - 4096 - 56,
+                                  131072,
+                                  131071,
+                                  700000,
+                                  2};
     begin(11);
     size_t n = sizeof lens / sizeof *lens;
     for (size_t i = 0; i < n; i++)
@@ -294,10 +313,7 @@ static void lazy_sync(void)
     WAIT_FOR(vex_wal_durable(wal) == 2);
     end();
     /* with an hour to go nothing but a waiter syncs */
-    begin(13);
-    vex_wal_close(wal);
-    options.sync_ns = 3600000000000u;
-    CU_ASSERT_EQUAL_FATAL(open_wal(), 0);
+    begin_lazy(13, 3600000000000u);
     CU_ASSERT_EQUAL(append(100, 0), 0);
     WAIT_FOR(callbacks() == 1);
     CU_ASSERT_EQUAL(vex_wal_durable(wal), 0);
@@ -475,19 +491,19 @@ static void replay_may_refuse(void)
     for (size_t i = 0; i < 10; i++)
         CU_ASSERT_EQUAL(append(100, WAITS), 0);
     vex_wal_close(wal);
-    replayed.stop_at = 4;
-    replayed.stop_with = VEX_ECORRUPT;
+    stop_at = 4;
+    stop_with = VEX_ECORRUPT;
     vex_sim_record(sim);
     CU_ASSERT_EQUAL(open_wal(), VEX_ECORRUPT);
     CU_ASSERT_EQUAL(vex_sim_op_count(sim), 0);
     CU_ASSERT_EQUAL(err.code, VEX_ECORRUPT);
-    replayed.stop_at = 0;
+    stop_at = 0;
     CU_ASSERT_EQUAL_FATAL(open_wal(), 0);
     CU_ASSERT_EQUAL(replayed.count, 10);
     end();
 }
 
-#define RECORD(n) (WAL_HEADER_BLOCK + (n) * 152u) /* offset of the nth record of 100 bytes */
+#define RECORD(n) (WAL_HEADER_BLOCK + (n)*152u) /* offset of the nth record of 100 bytes */
 
 static void prepare_damage(uint64_t seed)
 {
@@ -538,10 +554,7 @@ static void lost_framing(void)
 
 static void torn_tail(void)
 {
-    begin(23);
-    vex_wal_close(wal);
-    options.sync_ns = 3600000000000u;
-    CU_ASSERT_EQUAL_FATAL(open_wal(), 0);
+    begin_lazy(23, 3600000000000u);
     CU_ASSERT_EQUAL(append(100, WAITS), 0);
     WAIT_FOR(callbacks() == 2);
     for (size_t i = 0; i < 4; i++)
@@ -614,7 +627,8 @@ static void newer_format(void)
 static void foreign_files(void)
 {
     prepare_damage(27);
-    static const char *const names[] = {"/w/notes.txt", "/w/1.wal", "/w/000000001.wal.bak", "/w/00000000a.wal"};
+    static const char *const names[] = {"/w/notes.txt", "/w/1.wal", "/w/000000001.wal.bak",
+                                        "/w/00000000a.wal"};
     for (size_t i = 0; i < 4; i++)
         CU_ASSERT_EQUAL(vex_file_replace(io, names[i], "x", 1, &err), 0);
     CU_ASSERT_EQUAL_FATAL(open_wal(), 0);

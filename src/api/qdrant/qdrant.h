@@ -71,8 +71,7 @@ struct vex_lowered_query {
     struct vex_nearest nearest;
 };
 int vex_lower_search(struct vex_call *call, const Qdrant__SearchPoints *in, struct vex_lowered_query *ret);
-int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_collection *collection,
-                    struct vex_lowered_query *ret);
+int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_lowered_query *ret);
 
 /* ---- lifting ---- */
 
@@ -90,12 +89,18 @@ void vex_lift_payload_bytes(struct vex_buf *out, struct vex_value payload, uint3
 
 /* The document of a configuration, unpacked; an empty message when it has none. */
 int vex_qdrant_doc(struct vex_call *call, const struct vex_config *config, Qdrant__CollectionConfig **ret);
+/* Raw metadata of REST as entries with real values: documents are packed, raw values can't be. */
+int vex_qdrant_plain_metadata(struct vex_call *call, size_t *count, void ***entries);
+/* Trusted bytes, or such that passed the guard; NULL when memory is out or they are no message. */
+ProtobufCMessage *vex_rpc_unpack(struct vex_arena *arena, const ProtobufCMessageDescriptor *type, struct vex_str bytes);
 void vex_qdrant_set_doc(struct vex_call *call, struct vex_config *config, const Qdrant__CollectionConfig *doc);
 int vex_lower_create(struct vex_call *call, const Qdrant__CreateCollection *in, struct vex_config *config);
 int vex_lower_distance(struct vex_call *call, int in, enum vex_distance *ret);
 int vex_lower_datatype(struct vex_call *call, bool has, int in, enum vex_element *ret);
 int vex_merge_update(struct vex_call *call, const Qdrant__UpdateCollection *in, const struct vex_config *config,
                      Qdrant__CollectionConfig *doc);
+Qdrant__VectorParams *vex_doc_add_vector(struct vex_call *call, Qdrant__VectorParamsMap *map, struct vex_str name,
+                                         Qdrant__VectorParams *params);
 /* What Get shows: the document over the defaults, the vectors the engine has. */
 Qdrant__CollectionConfig *vex_lift_config(struct vex_call *call, const struct vex_config *config,
                                           Qdrant__CollectionConfig *doc);

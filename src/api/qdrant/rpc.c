@@ -1,7 +1,8 @@
 /* The table of methods, and the way of a request from bytes to its handler.
  *
- * Invariant Every request passes the rules before its handler sees it, whatever the transport: run is the same function for all
- *           rows, and it looks the handler up by the row's index. */
+ * Invariant Every request passes the rules before its handler or cost function sees it, whatever the transport: run and cost
+ *           are the same functions for all rows, and look the row's own up by its index. Reads always have a cost, and the
+ *           service asks for it before it runs them. */
 #include "api/qdrant/qdrant.h"
 
 #include <stdlib.h>
@@ -12,22 +13,32 @@
 #define vex_qdrant_cost_none NULL
 
 typedef int handler_fn(struct vex_service *service, struct vex_call *call);
+typedef uint64_t cost_fn(struct vex_service *service, struct vex_call *call);
 
 static int run(struct vex_service *service, struct vex_call *call);
+static uint64_t cost(struct vex_service *service, struct vex_call *call);
 
-const struct vex_rpc vex_rpcs[] = {
-#define VEX_RPC(service_name, method_name, req, resp, run_mode, access_needed, handler, cost_fn)                       \
+#define COST_OF_INLINE   NULL
+#define COST_OF_SUBMIT   NULL
+#define COST_OF_BLOCKING NULL
+#define COST_OF_READ     cost
+#define ROW(service_name, method_name, req, resp, run_mode, access_needed, is_built)                                     \
     {.operation = {.name = service_name "/" method_name,                                                               \
                    .mode = VEX_RUN_##run_mode,                                                                         \
                    .access = VEX_ACCESS_##access_needed,                                                               \
                    .run = run,                                                                                         \
-                   .cost = vex_qdrant_cost_##cost_fn},                                                                 \
+                   .cost = COST_OF_##run_mode},                                                                 \
      .path = "/" service_name "/" method_name,                                                                         \
      .service = service_name,                                                                                          \
      .method = method_name,                                                                                            \
      .request = &req##__descriptor,                                                                                    \
      .response = &resp##__descriptor,                                                                                  \
-     .built = sizeof(#handler) != sizeof "unbuilt" || #handler[0] != 'u' || #handler[2] != 'b'},
+     .built = is_built},
+
+const struct vex_rpc vex_rpcs[] = {
+#define VEX_RPC(service, method, req, resp, mode, access, handler, cost)                                               \
+    ROW(service, method, req, resp, mode, access, true)
+#define VEX_RPC_UNBUILT(service, method, req, resp, access) ROW(service, method, req, resp, INLINE, access, false)
 #include "api/qdrant/rpc.def"
 #undef VEX_RPC
 };
@@ -36,6 +47,12 @@ const uint32_t vex_rpc_count = sizeof vex_rpcs / sizeof *vex_rpcs;
 
 static handler_fn *const handlers[] = {
 #define VEX_RPC(service_name, method_name, req, resp, mode, access, handler, cost) vex_qdrant_##handler,
+#include "api/qdrant/rpc.def"
+#undef VEX_RPC
+};
+
+static cost_fn *const costs[] = {
+#define VEX_RPC(service_name, method_name, req, resp, mode, access, handler, cost_name) vex_qdrant_cost_##cost_name,
 #include "api/qdrant/rpc.def"
 #undef VEX_RPC
 };
@@ -67,10 +84,24 @@ static void set_time(struct vex_call *call)
     *(double *)(void *)((char *)response + field->offset) = vex_call_seconds(call);
 }
 
+static int check_rules(struct vex_call *call, const struct vex_rpc *rpc)
+{
+    return vex_rules_check(rpc, call->request, call->dialect == VEX_DIALECT_QDRANT_REST, &call->err);
+}
+
+/* The first step of a read: what it finds wrong is kept in call->code for the second. */
+static uint64_t cost(struct vex_service *service, struct vex_call *call)
+{
+    const struct vex_rpc *rpc = rpc_of(call);
+
+    call->code = check_rules(call, rpc);
+    return call->code < 0 ? 0 : costs[rpc - vex_rpcs](service, call);
+}
+
 static int run(struct vex_service *service, struct vex_call *call)
 {
     const struct vex_rpc *rpc = rpc_of(call);
-    int code = vex_rules_check(rpc, call->request, call->dialect == VEX_DIALECT_QDRANT_REST, &call->err);
+    int code = rpc->operation.cost != NULL ? call->code : check_rules(call, rpc);
 
     if (code == 0)
         code = handlers[rpc - vex_rpcs](service, call);
@@ -112,15 +143,21 @@ void vex_rpc_prepare(struct vex_call *call, const struct vex_rpc *rpc, ProtobufC
     call->response = vex_rpc_message(&call->arena, rpc->response);
 }
 
+ProtobufCMessage *vex_rpc_unpack(struct vex_arena *arena, const ProtobufCMessageDescriptor *type, struct vex_str bytes)
+{
+    ProtobufCAllocator allocator = {arena_alloc, arena_free, arena};
+
+    return protobuf_c_message_unpack(type, &allocator, bytes.len, (const uint8_t *)bytes.ptr);
+}
+
 int vex_rpc_decode(struct vex_call *call, const struct vex_rpc *rpc, const void *bytes, size_t len)
 {
-    ProtobufCAllocator allocator = {arena_alloc, arena_free, &call->arena};
     ProtobufCMessage *request;
     int code = vex_rpc_guard(rpc->request, bytes, len, &call->err);
 
     if (code < 0)
         return code;
-    request = protobuf_c_message_unpack(rpc->request, &allocator, len, bytes);
+    request = vex_rpc_unpack(&call->arena, rpc->request, vex_str(bytes, len));
     /* The guard has read every byte: what is left to fail is memory. */
     if (request == NULL)
         return vex_err_set(&call->err, VEX_ETOO_LARGE, "the request needs more memory than one call may use");

@@ -3,9 +3,9 @@
 #include "engine/query/query.h"
 
 #define BASE_NS        3000.0 /* lock, one answer of ordinary length */
-#define MATCH_NS       600.0  /* a filter on one payload */
+#define MATCH_NS       200.0  /* a filter on one payload */
 #define ID_NS          300.0  /* an id looked up */
-#define BYTE_NS        0.15   /* of dense vectors streamed */
+#define BYTE_NS        0.08   /* of dense vectors streamed */
 #define SPARSE_NS      250.0  /* a stored sparse vector merged */
 #define MULTI_ROWS     16.0   /* rows of a stored multivector, guessed */
 #define HIT_NS         400.0  /* a hit put together */

@@ -1,17 +1,19 @@
-/* The log: appends, the log thread, callbacks. Contract in wal.h, bytes in wal_format.h, recovery in wal_recover.c.
+/* The log: appends, the log thread, callbacks. Contract in wal.h, bytes in wal_format.h, recovery in
+ * wal_recover.c.
  *
- * Append    checksums the body, then under the mutex takes a place in the current segment, a sequence, and copies header and
- *           body to the filling group. It never allocates disk space: when the place is not there yet the entry goes to the
- *           overflow list (everything behind it too), and the log thread moves it to a group once it has made a segment.
- * Space     Prepared segments lie ready, empty and synced: one as the reserve for urgent entries on a full disk, a second
- *           as soon as the current one is half full. An entry joins the overflow only when the disk has room for it now.
- * Thread    One round: write the filling group, call `written`; sync if somebody waits or it is time, call `durable`; then
- *           housekeeping: segments released, prepared, overflow moved. Files, names and syncs belong to this thread alone.
- * Lock      One mutex. `file`, `dirty` of segments and the lists `waiting` belong to the log thread. Callbacks run without
- *           it, `ordered` alone with it.
- * Failure   The first failed write, sync or folder sync ends it: read_only stays set, everything pending is called back
- *           with VEX_EREAD_ONLY. A segment that cannot be made (full disk, out of descriptors) ends nothing: it is tried
- *           again with the next refused append, with the next release, and every RETRY_NS. */
+ * Append    checksums the body, then under the mutex takes a place in the current segment, a sequence, and
+ * copies header and body to the filling group. It never allocates disk space: when the place is not there yet
+ * the entry goes to the overflow list (everything behind it too), and the log thread moves it to a group once
+ * it has made a segment. Space     Prepared segments lie ready, empty and synced: one as the reserve for
+ * urgent entries on a full disk, a second as soon as the current one is half full. An entry joins the
+ * overflow only when the disk has room for it now. Thread    One round: write the filling group, call
+ * `written`; sync if somebody waits or it is time, call `durable`; then housekeeping: segments released,
+ * prepared, overflow moved. Files, names and syncs belong to this thread alone. Lock      One mutex. `file`,
+ * `dirty` of segments and the lists `waiting` belong to the log thread. Callbacks run without it, `ordered`
+ * alone with it. Failure   The first failed write, sync or folder sync ends it: read_only stays set,
+ * everything pending is called back with VEX_EREAD_ONLY. A segment that cannot be made (full disk, out of
+ * descriptors) ends nothing: it is tried again with the next refused append, with the next release, and every
+ * RETRY_NS. */
 #include "engine/store/wal.h"
 
 #include <errno.h>
@@ -99,7 +101,8 @@ static bool fits(const struct wal_segment *seg, uint64_t bytes)
     return seg != NULL && bytes <= seg->bytes && seg->end <= seg->bytes - bytes;
 }
 
-/* Finds a place for a record in what is on the disk already. The last prepared segment is kept back unless `reserve`. */
+/* Finds a place for a record in what is on the disk already. The last prepared segment is kept back unless
+ * `reserve`. */
 static bool place(struct vex_wal *wal, uint64_t seq, uint64_t bytes, bool reserve)
 {
     if (fits(wal->tail, bytes))
@@ -110,8 +113,8 @@ static bool place(struct vex_wal *wal, uint64_t seq, uint64_t bytes, bool reserv
     return true;
 }
 
-/* Would the disk take the segments that the overflow and this entry need? Counted on the safe side: segments may end up
- * half empty, and one more is kept as the reserve. */
+/* Would the disk take the segments that the overflow and this entry need? Counted on the safe side: segments
+ * may end up half empty, and one more is kept as the reserve. */
 static bool may_overflow(struct vex_wal *wal, uint64_t bytes, bool urgent)
 {
     if (wal->no_space)
@@ -153,7 +156,8 @@ static int append_locked(struct vex_wal *wal, struct vex_wal_entry *entry, uint3
         wal->retry = true;
         return VEX_ENO_SPACE;
     }
-    entry->seq = wal->last = seq;
+    entry->seq = seq;
+    wal->last = seq;
     if (entry->ordered != NULL)
         entry->ordered(entry);
     if (placed)
@@ -209,8 +213,8 @@ static void call_durable(struct vex_wal *wal, int status)
     }
 }
 
-/* Ends the log: everything accepted so far fails, in order. `entries` were taken out of a group already. Called with the
- * mutex, returns with it. */
+/* Ends the log: everything accepted so far fails, in order. `entries` were taken out of a group already.
+ * Called with the mutex, returns with it. */
 static void end_log(struct vex_wal *wal, struct vex_wal_entry *entries, const char *what, int r)
 {
     wal->read_only = true;
@@ -259,8 +263,8 @@ static void write_group(struct vex_wal *wal)
     pthread_mutex_lock(&wal->mutex);
 }
 
-/* Segments to sync, and whether one the log has left is among them: it must not stay unsynced for long, what is not
- * durable has to be copied at recovery. */
+/* Segments to sync, and whether one the log has left is among them: it must not stay unsynced for long, what
+ * is not durable has to be copied at recovery. */
 static bool left_dirty(struct vex_wal *wal)
 {
     for (struct wal_segment *seg = wal->live; seg != NULL && seg != wal->tail; seg = seg->next) {
@@ -316,15 +320,15 @@ static void sync_log(struct vex_wal *wal)
     pthread_mutex_lock(&wal->mutex);
 }
 
-/* The oldest segment when it is not needed any more: everything in it is released, and the one after it is durably in
- * use, so that a restart knows where the sequence stands. */
+/* The oldest segment when it is not needed any more: everything in it is released, and the one after it is
+ * durably in use, so that a restart knows where the sequence stands. */
 static struct wal_segment *next_released(struct vex_wal *wal)
 {
     struct wal_segment *seg = wal->live;
     if (wal->read_only || seg == NULL || seg == wal->tail || seg->next == NULL)
         return NULL;
-    bool needed = seg->last_seq > wal->released || seg->last_seq > wal->durable || seg->next->first_seq == 0 ||
-                  seg->next->first_seq > wal->durable;
+    bool needed = seg->last_seq > wal->released || seg->last_seq > wal->durable ||
+                  seg->next->first_seq == 0 || seg->next->first_seq > wal->durable;
     return needed ? NULL : seg;
 }
 
@@ -378,7 +382,8 @@ static int prepare(struct vex_wal *wal, uint64_t bytes)
     if (r == 0)
         r = wal_segment_publish(&wal->dir, seg, path);
     if (r != 0 && !wal->no_space && !wal->dir.broken)
-        vex_warn("wal", "no room for another log segment (%s): writes are refused once the present one is full",
+        vex_warn("wal",
+                 "no room for another log segment (%s): writes are refused once the present one is full",
                  strerror(-r));
     else if (r == 0 && wal->no_space)
         vex_info("wal", "room for log segments again");
@@ -395,7 +400,8 @@ static int prepare(struct vex_wal *wal, uint64_t bytes)
     return 0;
 }
 
-/* A record larger than a segment needs one of its own, and it has to be the next: those prepared go back to the pool. */
+/* A record larger than a segment needs one of its own, and it has to be the next: those prepared go back to
+ * the pool. */
 static int prepare_large(struct vex_wal *wal, uint64_t bytes)
 {
     while (wal->prepared != NULL) {
@@ -407,18 +413,26 @@ static int prepare_large(struct vex_wal *wal, uint64_t bytes)
         wal->prepared_count--;
         pthread_mutex_unlock(&wal->mutex);
         int r = wal_segment_retire(&wal->dir, seg, true);
-        wal_segment_free(&wal->dir, seg);
-        if (r == 0)
-            wal->dir.next_number--;
         pthread_mutex_lock(&wal->mutex);
         check_names(wal, r);
-        if (wal->read_only)
+        if (r != 0 && !wal->dir.broken) {
+            /* It must not be left behind under a number that comes before those in use. */
+            *end = seg;
+            wal->prepared_count++;
+            wal->no_space = true;
+            wal->retry = false;
             return r;
+        }
+        wal_segment_free(&wal->dir, seg);
+        if (r != 0)
+            return r;
+        wal->dir.next_number--;
     }
     return prepare(wal, bytes);
 }
 
-/* Moves the overflow to the filling group; stops when a segment cannot be made. Nobody else takes places meanwhile. */
+/* Moves the overflow to the filling group; stops when a segment cannot be made. Nobody else takes places
+ * meanwhile. */
 static void move_overflow(struct vex_wal *wal)
 {
     while (wal->over_first != NULL && !wal->read_only) {
@@ -457,15 +471,17 @@ static bool has_work(struct vex_wal *wal)
 {
     if (wal->read_only)
         return false;
-    return wal->filling->first != NULL || sync_due(wal) || next_released(wal) != NULL || should_prepare(wal) ||
-           (wal->over_first != NULL && (!wal->no_space || wal->retry));
+    return wal->filling->first != NULL || sync_due(wal) || next_released(wal) != NULL ||
+           should_prepare(wal) || (wal->over_first != NULL && (!wal->no_space || wal->retry));
 }
 
-/* Sleeps until there is work; with unsynced records until they are due, short of space until the next attempt. */
+/* Sleeps until there is work; with unsynced records until they are due, short of space until the next
+ * attempt. */
 static void wait_for_work(struct vex_wal *wal)
 {
     uint64_t ns = 0;
-    bool short_of_space = wal->no_space && (wal->over_first != NULL || wal->prepared_count < prepared_wanted(wal));
+    bool short_of_space =
+        wal->no_space && (wal->over_first != NULL || wal->prepared_count < prepared_wanted(wal));
     if (wal->written != wal->durable && !wal->read_only) {
         uint64_t gone = vex_io_monotonic_ns(wal->io) - wal->dirty_since;
         ns = gone < wal->sync_ns ? wal->sync_ns - gone : 0;
@@ -489,8 +505,8 @@ static void wait_for_work(struct vex_wal *wal)
     wal->idle = false;
 }
 
-/* At a clean end the segment's header learns that everything is durable: what decays later is told from a torn tail.
- * Failing to is no harm. */
+/* At a clean end the segment's header learns that everything is durable: what decays later is told from a
+ * torn tail. Failing to is no harm. */
 static void write_mark(struct vex_wal *wal)
 {
     char block[WAL_HEADER_BLOCK];
@@ -573,8 +589,8 @@ static struct vex_wal *new_wal(struct vex_io *io, const struct vex_wal_options *
 }
 
 int vex_wal_open(struct vex_io *io, const struct vex_wal_options *options,
-                 int (*replay)(void *arg, const struct vex_wal_record *record, struct vex_err *err), void *arg,
-                 struct vex_wal **ret, struct vex_err *err)
+                 int (*replay)(void *arg, const struct vex_wal_record *record, struct vex_err *err),
+                 void *arg, struct vex_wal **ret, struct vex_err *err)
 {
     struct vex_wal *wal = new_wal(io, options);
     struct wal_recovered found;

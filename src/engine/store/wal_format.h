@@ -1,7 +1,8 @@
 /* Bytes of the log on disk; see docs/disk-format.md, "log". Private to the log.
  *
- * All numbers are little-endian. A segment is a header block of 4 KiB, then records at multiples of 8. The header stands
- * in the block twice, in different sectors, so that neither a torn rewrite nor one bad sector loses it. */
+ * All numbers are little-endian. A segment is a header block of 4 KiB, then records at multiples of 8. The
+ * header stands in the block twice, in different sectors, so that neither a torn rewrite nor one bad sector
+ * loses it. */
 #ifndef VEX_ENGINE_STORE_WAL_FORMAT_H
 #define VEX_ENGINE_STORE_WAL_FORMAT_H
 
@@ -19,10 +20,13 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the log is written by
 #define WAL_HEADER_BLOCK 4096u
 #define WAL_HEADER_COPY  2048u /* where the second header stands */
 
+/* Made by recovery: it has its name only since all in it was durable. */
+#define WAL_SEGMENT_COPY 1u
+
 struct wal_segment_header {
     char magic[8];
     uint32_t version;
-    uint32_t flags; /* 0 */
+    uint32_t flags; /* WAL_SEGMENT_COPY */
     uint64_t number;
     uint64_t salt;      /* random, new with every use of the file */
     uint64_t first_seq; /* first sequence in it; 0: prepared, not yet used. Earlier segments end below it */
@@ -55,7 +59,8 @@ static inline uint64_t wal_record_bytes(uint64_t len)
 static inline uint32_t wal_record_crc(const struct wal_record_header *header, uint64_t salt)
 {
     uint64_t seed[2] = {salt, header->seq};
-    return vex_crc32c(vex_crc32c(0, seed, sizeof seed), header, offsetof(struct wal_record_header, header_crc));
+    return vex_crc32c(vex_crc32c(0, seed, sizeof seed), header,
+                      offsetof(struct wal_record_header, header_crc));
 }
 
 /* Is this a header of the segment, with a body that ends before the file does? */

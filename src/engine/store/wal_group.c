@@ -36,14 +36,16 @@ bool wal_group_reserve(struct wal_group *group, const struct vex_wal_entry *entr
     size_t need = group->len + WAL_HEADER_BLOCK + sizeof(struct wal_record_header) + body + 8;
     void *data = group->data, *spans = group->spans;
     bool ok = grow(&data, &group->cap, need < 65536 ? 65536 : need, 1) &&
-              grow(&spans, &group->span_cap, group->span_count + 4 < 16 ? 16 : group->span_count + 4, sizeof *group->spans);
+              grow(&spans, &group->span_cap, group->span_count + 4 < 16 ? 16 : group->span_count + 4,
+                   sizeof *group->spans);
     group->data = data;
     group->spans = spans;
     return ok;
 }
 
 /* Appends bytes for a place in a file, joined to the span before when they follow it. */
-static void add_bytes(struct wal_group *group, struct wal_segment *seg, uint64_t at, const void *data, size_t len)
+static void add_bytes(struct wal_group *group, struct wal_segment *seg, uint64_t at, const void *data,
+                      size_t len)
 {
     if (len == 0)
         return;
@@ -64,8 +66,8 @@ void wal_group_add_header(struct wal_group *group, struct wal_segment *seg, uint
     add_bytes(group, seg, 0, block, sizeof block);
 }
 
-void wal_group_add(struct wal_group *group, struct wal_segment *seg, struct vex_wal_entry *entry, uint32_t body_crc,
-                   uint64_t durable)
+void wal_group_add(struct wal_group *group, struct wal_segment *seg, struct vex_wal_entry *entry,
+                   uint32_t body_crc, uint64_t durable)
 {
     static const char zeros[8];
     struct wal_record_header header = {

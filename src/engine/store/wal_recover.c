@@ -1,17 +1,18 @@
 /* Recovery of the log.
  *
- * 1. Walk: the segments in order, record by record from the first sequence on, each handed to the caller. A segment ends
- *    where a later one begins with the sequence that is expected. Where a record is bad, the rest of the log is searched
- *    for the highest sequence that some record or header knew to be durable: at or above the bad one it is damage (the
- *    header intact: only that record is lost; else the node refuses to start), below it is a torn tail, which is cut.
- * 2. Copy: what lies above the best durable mark may never have reached the disk, whatever a read says now (it may come
- *    from the page cache, and after a failed sync the kernel will not write it again). It is written to a new segment,
- *    synced, and published by a rename. The header of that segment names its first sequence, and that supersedes
- *    everything from there on in earlier segments: the old tail is given up in the moment the new one counts.
- * 3. Tidy: segments that were prepared and never used go back to the pool, the others give back the space behind their
- *    last record.
- * Before the copy has its name nothing that counts is changed; segments without a record are put aside before it, so
- * that a full disk does not keep the copy from being made. */
+ * 1. Walk: the segments in order, record by record from the first sequence on, each handed to the caller. A
+ * segment ends where a later one begins with the sequence that is expected. Where a record is bad, the rest
+ * of the log is searched for the highest sequence that some record or header knew to be durable: at or above
+ * the bad one it is damage (the header intact: only that record is lost; else the node refuses to start),
+ * below it is a torn tail, which is cut.
+ * 2. Copy: what lies above the best durable mark may never have reached the disk, whatever a read says now
+ * (it may come from the page cache, and after a failed sync the kernel will not write it again). It is
+ * written to a new segment, synced, and published by a rename. The header of that segment names its first
+ * sequence, and that supersedes everything from there on in earlier segments: the old tail is given up in the
+ * moment the new one counts.
+ * 3. Tidy: segments that hold nothing any more go back to the pool, the others give back the space behind
+ * their last record. Before the copy has its name nothing that counts is changed; segments without a record
+ * are put aside before it, so that a full disk does not keep the copy from being made. */
 #include "engine/store/wal_recover.h"
 
 #include <errno.h>
@@ -57,7 +58,8 @@ static int look(struct recovery *rec, struct wal_found *found, uint64_t offset, 
     return vex_crc32c(0, *ret_body, header->len) == header->body_crc ? PLACE_RECORD : PLACE_TORN;
 }
 
-/* A segment after `at` that goes on with the sequence expected; `at` when there is none, or a negative VEX_E*. */
+/* A segment after `at` that goes on with the sequence expected; `at` when there is none, or a negative
+ * VEX_E*. */
 static int64_t find_next(struct recovery *rec, size_t at, struct vex_err *err)
 {
     for (size_t i = at + 1; i < rec->count; i++) {
@@ -91,8 +93,8 @@ static int was_durable(struct recovery *rec, size_t at, uint64_t offset, struct 
     return rec->durable >= rec->seq ? 1 : 0;
 }
 
-static int deliver(struct recovery *rec, const struct wal_record_header *header, const char *body, bool damaged,
-                   struct vex_err *err)
+static int deliver(struct recovery *rec, const struct wal_record_header *header, const char *body,
+                   bool damaged, struct vex_err *err)
 {
     struct vex_wal_record record = {
         .seq = header->seq,
@@ -113,8 +115,9 @@ static int refuse(struct recovery *rec, const struct wal_segment *seg, uint64_t 
 {
     if (!rec->salvage)
         return vex_err_set(err, VEX_ECORRUPT,
-                           "log segment %s/%09" PRIu64 ".wal is damaged at offset %" PRIu64 ": record %" PRIu64
-                           " was durable (all up to %" PRIu64 " were) and cannot be found",
+                           "log segment %s/%09" PRIu64 ".wal is damaged at offset %" PRIu64
+                           ": record %" PRIu64 " was durable (all up to %" PRIu64
+                           " were) and cannot be found",
                            rec->dir->path, seg->number, offset, rec->seq, rec->durable);
     vex_error("wal",
               "salvage: segment %s/%09" PRIu64 ".wal is damaged at offset %" PRIu64 "; records %" PRIu64
@@ -124,7 +127,8 @@ static int refuse(struct recovery *rec, const struct wal_segment *seg, uint64_t 
     return 0;
 }
 
-/* Takes the record at `offset` of a segment. 1: taken, 0: the log ends in this segment, or a negative VEX_E*. */
+/* Takes the record at `offset` of a segment. 1: taken, 0: the log ends in this segment, or a negative VEX_E*.
+ */
 static int take(struct recovery *rec, size_t at, uint64_t offset, uint64_t *ret_next, struct vex_err *err)
 {
     struct wal_found *found = &rec->found[at];
@@ -137,8 +141,8 @@ static int take(struct recovery *rec, size_t at, uint64_t offset, uint64_t *ret_
         int r = was_durable(rec, at, offset, err);
         if (r <= 0)
             return r;
-        vex_error("wal", "record %" PRIu64 " in %s/%09" PRIu64 ".wal at offset %" PRIu64 " is damaged", header.seq,
-                  rec->dir->path, found->seg->number, offset);
+        vex_error("wal", "record %" PRIu64 " in %s/%09" PRIu64 ".wal at offset %" PRIu64 " is damaged",
+                  header.seq, rec->dir->path, found->seg->number, offset);
         place = PLACE_DAMAGED;
     }
     int r = deliver(rec, &header, body, place == PLACE_DAMAGED, err);
@@ -148,6 +152,8 @@ static int take(struct recovery *rec, size_t at, uint64_t offset, uint64_t *ret_
         rec->durable = header.durable;
     if (header.durable > rec->kept)
         rec->kept = header.durable;
+    if (found->durable > rec->kept && found->durable < found->limit)
+        rec->kept = found->durable;
     found->records++;
     rec->seq++;
     *ret_next = offset + wal_record_bytes(header.len);
@@ -161,8 +167,6 @@ static int walk(struct recovery *rec, struct vex_err *err)
         found->enter_seq = rec->seq;
         if (found->durable > rec->durable && found->durable < found->limit)
             rec->durable = found->durable;
-        if (found->seg->first_seq != 0 && found->durable > rec->kept && found->durable < found->limit)
-            rec->kept = found->durable;
         int r = 1;
         while (r == 1 && rec->seq < found->limit)
             r = take(rec, at, found->seg->end, &found->seg->end, err);
@@ -183,8 +187,8 @@ static int walk(struct recovery *rec, struct vex_err *err)
 
 /* Calls `fn` for the records above the durable mark, which the walk has accepted. */
 static int each_of_tail(struct recovery *rec, uint64_t mark,
-                        int (*fn)(void *arg, const struct wal_record_header *header, const char *body), void *arg,
-                        struct vex_err *err)
+                        int (*fn)(void *arg, const struct wal_record_header *header, const char *body),
+                        void *arg, struct vex_err *err)
 {
     for (size_t at = 0; at < rec->count; at++) {
         struct wal_found *found = &rec->found[at];
@@ -203,8 +207,8 @@ static int each_of_tail(struct recovery *rec, uint64_t mark,
                                    rec->dir->path, found->seg->number);
             int r = wanted ? fn(arg, &header, body) : 0;
             if (r != 0)
-                return vex_err_set(err, vex_err_errno(-r), "cannot copy the tail of the log %s: %s", rec->dir->path,
-                                   strerror(-r));
+                return vex_err_set(err, vex_err_errno(-r), "cannot copy the tail of the log %s: %s",
+                                   rec->dir->path, strerror(-r));
             offset += wal_record_bytes(header.len);
         }
     }
@@ -259,7 +263,8 @@ static int copy_tail(struct recovery *rec, uint64_t mark, struct vex_err *err)
         return r;
     r = wal_segment_draft(rec->dir, WAL_HEADER_BLOCK + copy.bytes, mark + 1, rec->seq - 1, &copy.seg, path);
     if (r != 0)
-        return vex_err_set(err, vex_err_errno(-r), "cannot make a log segment in %s: %s", rec->dir->path, strerror(-r));
+        return vex_err_set(err, vex_err_errno(-r), "cannot make a log segment in %s: %s", rec->dir->path,
+                           strerror(-r));
     vex_buf_init(&copy.buf, NULL);
     r = each_of_tail(rec, mark, write_copy, &copy, err);
     int w = r == 0 ? flush(&copy) : 0;
@@ -270,7 +275,8 @@ static int copy_tail(struct recovery *rec, uint64_t mark, struct vex_err *err)
     }
     r = wal_segment_publish(rec->dir, copy.seg, path);
     if (r != 0)
-        return vex_err_set(err, vex_err_errno(-r), "cannot sync the log %s: %s", rec->dir->path, strerror(-r));
+        return vex_err_set(err, vex_err_errno(-r), "cannot sync the log %s: %s", rec->dir->path,
+                           strerror(-r));
     for (size_t i = 0; i < rec->count; i++) {
         if (rec->found[i].limit > mark + 1)
             rec->found[i].limit = mark + 1;
@@ -289,7 +295,7 @@ static int put_aside(struct recovery *rec, struct wal_found *found, struct vex_e
         rec->window.seg = NULL;
         rec->window.len = 0;
     }
-    if (found->lost) {
+    if (found->lost || (rec->salvaged && seg->first_seq != 0)) {
         vex_io_close(rec->dir->io, seg->file);
         seg->file = NULL;
         wal_dir_path(rec->dir, path, seg->number, "wal");
@@ -308,14 +314,19 @@ static int put_aside(struct recovery *rec, struct wal_found *found, struct vex_e
     return 0;
 }
 
-/* Segments never used, as far as the disk knows. Before the copy only those without a record that counts. */
-static int drop_unused(struct recovery *rec, bool copied, struct vex_err *err)
+/* Drops the segments that hold nothing, newest first. Before the copy: those of which no record counts; a
+ * torn group may have left one that begins behind the place where the log was cut, and it must not become the
+ * first of the log. After it: all whose first record is above the mark. Their records are in the copy, and
+ * whether their headers ever reached the disk is unknown. Copies stay in any case: they are durable as a
+ * whole, and what they supersede may still be there. */
+static int drop_empty(struct recovery *rec, bool copied, uint64_t mark, struct vex_err *err)
 {
-    size_t kept = 0;
-    for (size_t i = rec->count; i-- > 0;) {
+    size_t kept = 0, count = copied ? rec->count - 1 : rec->count;
+    for (size_t i = count; i-- > 0;) {
         struct wal_found *found = &rec->found[i];
-        bool unused = found->seg->first_seq == 0 && (copied || found->records == 0);
-        int r = unused ? put_aside(rec, found, err) : 0;
+        bool above = found->seg->first_seq == 0 || found->seg->first_seq > mark;
+        bool empty = above && !found->seg->copy && (copied || found->records == 0);
+        int r = empty ? put_aside(rec, found, err) : 0;
         if (r != 0)
             return r;
     }
@@ -410,9 +421,15 @@ static int recover(struct recovery *rec, struct wal_recovered *ret, struct vex_e
     r = walk(rec, err);
     if (r != 0)
         return r;
-    /* A mark known only from a segment that is put aside would be forgotten: what is below it is copied too. */
+    /* A mark known only from a segment that is put aside would be forgotten: what is below it is copied too.
+     */
     uint64_t last = rec->seq - 1, mark = rec->kept < last ? rec->kept : last;
-    r = drop_unused(rec, false, err);
+    /* The names read may be in the cache only: a file must not be reused while its old name can come back. */
+    r = rec->dir->io->ops->dirsync(rec->dir->io, rec->dir->path);
+    if (r != 0)
+        return vex_err_set(err, vex_err_errno(-r), "cannot sync the folder %s: %s", rec->dir->path,
+                           strerror(-r));
+    r = drop_empty(rec, false, mark, err);
     if (r != 0)
         return r;
     /* After a salvage even an empty copy is made: its first sequence supersedes what was given up. */
@@ -420,7 +437,7 @@ static int recover(struct recovery *rec, struct wal_recovered *ret, struct vex_e
     if (copied)
         r = copy_tail(rec, mark, err);
     if (r == 0)
-        r = drop_unused(rec, copied, err);
+        r = drop_empty(rec, copied, mark, err);
     return r == 0 ? tidy(rec, copied, ret, err) : r;
 }
 
@@ -428,7 +445,8 @@ int wal_recover(struct wal_dir *dir, bool salvage,
                 int (*replay)(void *arg, const struct vex_wal_record *record, struct vex_err *err), void *arg,
                 struct wal_recovered *ret, struct vex_err *err)
 {
-    struct recovery rec = {.dir = dir, .salvage = salvage, .replay = replay, .arg = arg, .window = {.dir = dir}};
+    struct recovery rec = {
+        .dir = dir, .salvage = salvage, .replay = replay, .arg = arg, .window = {.dir = dir}};
     memset(ret, 0, sizeof *ret);
     err->code = 0;
     dir->next_number = dir->next_old = 1;

@@ -11,8 +11,8 @@ struct wal_recovered {
     uint64_t last_seq;                /* everything up to here is durable now */
 };
 
-/* Replays all records and leaves a folder of which everything that counts is durable. `dir` needs io, path and
- * segment_bytes; the rest of it is filled. */
+/* Replays all records and leaves a folder of which everything that counts is durable. `dir` needs io, path
+ * and segment_bytes; the rest of it is filled. */
 int wal_recover(struct wal_dir *dir, bool salvage,
                 int (*replay)(void *arg, const struct vex_wal_record *record, struct vex_err *err), void *arg,
                 struct wal_recovered *ret, struct vex_err *err);

@@ -1,5 +1,6 @@
-/* Reading the log's segments during recovery: the folder, headers, and the search for the best durable mark. Nothing in
- * here trusts a byte of a file before its checksum has passed, and no size before it is compared with the file's. */
+/* Reading the log's segments during recovery: the folder, headers, and the search for the best durable mark.
+ * Nothing in here trusts a byte of a file before its checksum has passed, and no size before it is compared
+ * with the file's. */
 #include "engine/store/wal_scan.h"
 
 #include <errno.h>
@@ -16,8 +17,8 @@
 
 static int fail(struct wal_dir *dir, struct vex_err *err, int64_t r, const char *what, uint64_t number)
 {
-    return vex_err_set(err, vex_err_errno((int)-r), "cannot %s log segment %s/%09" PRIu64 ".wal: %s", what, dir->path,
-                       number, strerror((int)-r));
+    return vex_err_set(err, vex_err_errno((int)-r), "cannot %s log segment %s/%09" PRIu64 ".wal: %s", what,
+                       dir->path, number, strerror((int)-r));
 }
 
 int wal_segment_open(struct wal_dir *dir, struct wal_segment *seg, struct vex_err *err)
@@ -79,8 +80,8 @@ void wal_window_done(struct wal_window *window)
     memset(window, 0, sizeof *window);
 }
 
-int wal_header_at(struct wal_window *window, struct wal_segment *seg, uint64_t offset, struct wal_record_header *ret,
-                  struct vex_err *err)
+int wal_header_at(struct wal_window *window, struct wal_segment *seg, uint64_t offset,
+                  struct wal_record_header *ret, struct vex_err *err)
 {
     if (offset > seg->bytes || seg->bytes - offset < sizeof *ret)
         return 0;
@@ -109,7 +110,8 @@ static void add(uint64_t **list, size_t *count, size_t *cap, uint64_t number)
     (*list)[(*count)++] = number;
 }
 
-/* A name of at least nine digits and the extension; anything else in the folder is not ours and left alone. */
+/* A name of at least nine digits and the extension; anything else in the folder is not ours and left alone.
+ */
 static int add_name(void *arg, const char *name)
 {
     struct names *names = arg;
@@ -164,13 +166,15 @@ static int choose_header(struct wal_dir *dir, const char *block, struct wal_foun
         if (!wal_segment_sealed(&header))
             continue;
         if (header.version != WAL_VERSION)
-            return vex_err_set(err, VEX_ECORRUPT, "log segment %s/%09" PRIu64 ".wal has format %u, this program reads %u",
+            return vex_err_set(err, VEX_ECORRUPT,
+                               "log segment %s/%09" PRIu64 ".wal has format %u, this program reads %u",
                                dir->path, found->seg->number, header.version, WAL_VERSION);
         if (header.number != found->seg->number || (any && header.first_seq == 0))
             continue;
         any = true;
         found->seg->salt = header.salt;
         found->seg->first_seq = header.first_seq;
+        found->seg->copy = (header.flags & WAL_SEGMENT_COPY) != 0;
         found->durable = header.durable;
     }
     found->lost = !any;
@@ -198,10 +202,11 @@ static int load(struct wal_dir *dir, bool salvage, struct wal_found *found, stru
     if (r != 0 || !found->lost)
         return r;
     if (!salvage)
-        return vex_err_set(err, VEX_ECORRUPT, "log segment %s/%09" PRIu64 ".wal is damaged at offset 0: no valid header",
+        return vex_err_set(err, VEX_ECORRUPT,
+                           "log segment %s/%09" PRIu64 ".wal is damaged at offset 0: no valid header",
                            dir->path, seg->number);
-    vex_error("wal", "salvage: segment %s/%09" PRIu64 ".wal has no valid header, its records are lost", dir->path,
-              seg->number);
+    vex_error("wal", "salvage: segment %s/%09" PRIu64 ".wal has no valid header, its records are lost",
+              dir->path, seg->number);
     seg->bytes = 0;
     return 0;
 }
@@ -216,7 +221,8 @@ static void set_limits(struct wal_found *found, size_t count)
     }
 }
 
-int wal_find(struct wal_dir *dir, bool salvage, struct wal_found **ret, size_t *ret_count, struct vex_err *err)
+int wal_find(struct wal_dir *dir, bool salvage, struct wal_found **ret, size_t *ret_count,
+             struct vex_err *err)
 {
     struct names names = {.dir = dir};
     int r = dir->io->ops->list(dir->io, dir->path, add_name, &names);
@@ -242,9 +248,10 @@ int wal_find(struct wal_dir *dir, bool salvage, struct wal_found **ret, size_t *
     return r;
 }
 
-/* Marks of one segment. A sequence that could not stand here, given the bytes there are, is not worth a checksum. */
-static int marks_of(struct wal_window *window, struct wal_found *found, uint64_t offset, uint64_t seq, uint64_t span,
-                    uint64_t *best, struct vex_err *err)
+/* Marks of one segment. A sequence that could not stand here, given the bytes there are, is not worth a
+ * checksum. */
+static int marks_of(struct wal_window *window, struct wal_found *found, uint64_t offset, uint64_t seq,
+                    uint64_t span, uint64_t *best, struct vex_err *err)
 {
     struct wal_segment *seg = found->seg;
     struct wal_record_header header;
@@ -269,8 +276,8 @@ static int marks_of(struct wal_window *window, struct wal_found *found, uint64_t
     return 0;
 }
 
-int wal_best_mark(struct wal_window *window, struct wal_found *found, size_t count, size_t from, uint64_t offset,
-                  uint64_t seq, uint64_t *ret, struct vex_err *err)
+int wal_best_mark(struct wal_window *window, struct wal_found *found, size_t count, size_t from,
+                  uint64_t offset, uint64_t seq, uint64_t *ret, struct vex_err *err)
 {
     uint64_t span = 0;
     for (size_t i = from; i < count; i++)

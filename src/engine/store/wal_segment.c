@@ -18,6 +18,7 @@ void wal_dir_path(const struct wal_dir *dir, char *buf, uint64_t number, const c
 void wal_segment_header_fill(const struct wal_segment *seg, uint64_t durable, char *block)
 {
     struct wal_segment_header header = {
+        .flags = seg->copy ? WAL_SEGMENT_COPY : 0,
         .number = seg->number,
         .salt = seg->salt,
         .first_seq = seg->first_seq,
@@ -62,6 +63,7 @@ int wal_segment_draft(struct wal_dir *dir, uint64_t bytes, uint64_t first_seq, u
     if (r == 0) {
         seg->number = dir->next_number;
         seg->first_seq = first_seq;
+        seg->copy = first_seq != 0;
         seg->end = WAL_HEADER_BLOCK;
         dir->io->ops->random(dir->io, &seg->salt, sizeof seg->salt);
         /* The place of the first record is cleared too; what else an earlier use left fails by its salt. */
@@ -110,14 +112,14 @@ void wal_segment_free(struct wal_dir *dir, struct wal_segment *seg)
 int wal_segment_retire(struct wal_dir *dir, struct wal_segment *seg, bool keep)
 {
     char path[VEX_PATH_MAX], old[VEX_PATH_MAX];
-    vex_io_close(dir->io, seg->file);
-    seg->file = NULL;
     keep = keep && seg->bytes == dir->segment_bytes && dir->pool_count < WAL_POOL_MAX;
     wal_dir_path(dir, path, seg->number, "wal");
     wal_dir_path(dir, old, dir->next_old, "old");
     int r = keep ? dir->io->ops->rename(dir->io, path, old) : dir->io->ops->unlink(dir->io, path);
     if (r != 0)
         return r;
+    vex_io_close(dir->io, seg->file);
+    seg->file = NULL;
     r = sync_names(dir);
     if (r == 0 && keep)
         dir->pool[dir->pool_count++] = dir->next_old++;

@@ -1,6 +1,6 @@
 /* Listening sockets. */
-#ifndef VEX_REST_LISTEN_H
-#define VEX_REST_LISTEN_H
+#ifndef VEX_API_LISTEN_H
+#define VEX_API_LISTEN_H
 
 #include <stdint.h>
 

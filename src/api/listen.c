@@ -1,5 +1,5 @@
 /* Listening sockets: never SO_REUSEPORT, so that a second server on a port is told so. */
-#include "rest/listen.h"
+#include "api/listen.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,0 +1,202 @@
+/* Lowering selectors of answers, searches and queries. */
+#include "api/qdrant/qdrant.h"
+
+#define LIMIT_DEFAULT 10
+
+static int lower_paths(struct vex_call *call, char *const *texts, size_t count, struct vex_payload_selector *ret)
+{
+    struct vex_path *paths = VEX_ARENA_ARRAY(&call->arena, struct vex_path, count + 1);
+
+    ret->paths = paths;
+    ret->count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        int code = vex_lower_path(call, texts[i], &paths[i]);
+
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+int vex_lower_with_payload(struct vex_call *call, const Qdrant__WithPayloadSelector *in, bool otherwise,
+                           struct vex_payload_selector *ret)
+{
+    *ret = (struct vex_payload_selector){.kind = otherwise ? VEX_PAYLOAD_ALL : VEX_PAYLOAD_NONE};
+    if (in == NULL)
+        return 0;
+    switch (in->selector_options_case) {
+    case QDRANT__WITH_PAYLOAD_SELECTOR__SELECTOR_OPTIONS_ENABLE:
+        ret->kind = in->enable ? VEX_PAYLOAD_ALL : VEX_PAYLOAD_NONE;
+        return 0;
+    case QDRANT__WITH_PAYLOAD_SELECTOR__SELECTOR_OPTIONS_INCLUDE:
+        ret->kind = VEX_PAYLOAD_INCLUDE;
+        return lower_paths(call, in->include->fields, in->include->n_fields, ret);
+    case QDRANT__WITH_PAYLOAD_SELECTOR__SELECTOR_OPTIONS_EXCLUDE:
+        ret->kind = VEX_PAYLOAD_EXCLUDE;
+        return lower_paths(call, in->exclude->fields, in->exclude->n_fields, ret);
+    default:
+        return vex_qdrant_malformed(call, "No PayloadSelector");
+    }
+}
+
+int vex_lower_with_vectors(struct vex_call *call, const Qdrant__WithVectorsSelector *in, struct vex_vector_selector *ret)
+{
+    *ret = (struct vex_vector_selector){.kind = VEX_VECTORS_NONE};
+    if (in == NULL)
+        return 0;
+    switch (in->selector_options_case) {
+    case QDRANT__WITH_VECTORS_SELECTOR__SELECTOR_OPTIONS_ENABLE:
+        ret->kind = in->enable ? VEX_VECTORS_ALL : VEX_VECTORS_NONE;
+        return 0;
+    case QDRANT__WITH_VECTORS_SELECTOR__SELECTOR_OPTIONS_INCLUDE:
+        ret->kind = VEX_VECTORS_NAMED;
+        ret->count = (uint32_t)in->include->n_names;
+        ret->names = VEX_ARENA_ARRAY(&call->arena, struct vex_str, in->include->n_names + 1);
+        for (size_t i = 0; i < in->include->n_names; i++)
+            ret->names[i] = vex_str_c(in->include->names[i]);
+        return 0;
+    default:
+        return vex_qdrant_malformed(call, "No VectorsSelector");
+    }
+}
+
+static void lower_params(const Qdrant__SearchParams *in, struct vex_nearest *ret)
+{
+    if (in == NULL)
+        return;
+    ret->ef = in->has_hnsw_ef ? in->hnsw_ef : 0;
+    ret->exact = in->has_exact && in->exact;
+    ret->indexed_only = in->has_indexed_only && in->indexed_only;
+}
+
+int vex_lower_search(struct vex_call *call, const Qdrant__SearchPoints *in, struct vex_lowered_query *ret)
+{
+    struct vex_nearest *n = &ret->nearest;
+    Qdrant__Vector flat = QDRANT__VECTOR__INIT;
+    int code;
+
+    *ret = (struct vex_lowered_query){0};
+    n->using = vex_str_c(in->vector_name != NULL ? in->vector_name : "");
+    n->limit = in->limit;
+    n->offset = in->has_offset ? in->offset : 0;
+    n->has_threshold = in->has_score_threshold;
+    n->threshold = in->score_threshold;
+    lower_params(in->params, n);
+    flat.n_data = in->n_vector;
+    flat.data = in->vector;
+    flat.indices = in->sparse_indices;
+    if ((code = vex_lower_vector(call, &flat, &n->query)) < 0 ||
+        (code = vex_lower_filter(call, in->filter, &n->filter)) < 0 ||
+        (code = vex_lower_with_payload(call, in->with_payload, false, &n->payload)) < 0)
+        return code;
+    return vex_lower_with_vectors(call, in->with_vectors, &n->vectors);
+}
+
+/* The vector of a point of another collection stands for the query; that point is not left out of the answer. */
+static int lower_lookup(struct vex_call *call, const Qdrant__LookupLocation *in, const struct vex_id *id,
+                        struct vex_nearest *ret)
+{
+    struct vex_str name = in->vector_name != NULL ? vex_str_c(in->vector_name) : ret->using;
+    struct vex_retrieve request = {
+        .ids = id, .count = 1, .vectors = {.kind = VEX_VECTORS_NAMED, .names = &name, .count = 1}};
+    struct vex_read_context context = {.arena = &call->arena, .cancelled = &call->cancelled};
+    struct vex_collection *collection;
+    struct vex_str text;
+    struct vex_hits hits;
+    int code;
+
+    if (vex_engine_find(call->service->engine, vex_str_c(in->collection_name), true, &collection, &call->err) < 0)
+        return vex_err_set(&call->err, VEX_ENOT_FOUND, "Collection %.255s not found", in->collection_name);
+    code = vex_read_retrieve(collection, &request, &context, &hits, &call->err);
+    vex_collection_unref(collection);
+    if (code < 0)
+        return code;
+    text = vex_id_text(&call->arena, id);
+    if (hits.count == 0)
+        return vex_err_set(&call->err, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found", VEX_STR_ARG(text));
+    if (hits.hits[0].vector_count == 0)
+        return vex_err_set(&call->err, VEX_ENOT_FOUND, "Vector with name \"" VEX_STR_FMT "\" for point not found",
+                           VEX_STR_ARG(name));
+    ret->query = hits.hits[0].vectors[0];
+    return 0;
+}
+
+static int lower_nearest(struct vex_call *call, const Qdrant__QueryPoints *in, const Qdrant__VectorInput *input,
+                         struct vex_nearest *ret)
+{
+    struct vex_id *id;
+    int code;
+
+    if (input->variant_case != QDRANT__VECTOR_INPUT__VARIANT_ID)
+        return vex_lower_vector_input(call, input, &ret->query);
+    id = VEX_ARENA_NEW(&call->arena, struct vex_id);
+    code = vex_lower_id(call, input->id, id);
+    if (code < 0)
+        return code;
+    if (in->lookup_from != NULL)
+        return lower_lookup(call, in->lookup_from, id, ret);
+    ret->id = id;
+    return 0;
+}
+
+/* Kinds of queries that are not answered, after the peer's own objections to them. */
+static int refuse_kind(struct vex_call *call, const Qdrant__QueryPoints *in)
+{
+    switch (in->query->variant_case) {
+    case QDRANT__QUERY__VARIANT__NOT_SET:
+        return vex_qdrant_malformed(call, "Query variant is missing");
+    case QDRANT__QUERY__VARIANT_FUSION:
+    case QDRANT__QUERY__VARIANT_RRF:
+        if (in->n_prefetch == 0)
+            return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                               "Validation failed: cannot apply Fusion without prefetches");
+        return vex_qdrant_unbuilt_part(call, "fusion query");
+    case QDRANT__QUERY__VARIANT_RECOMMEND:
+        return vex_qdrant_unbuilt_part(call, "recommend query");
+    case QDRANT__QUERY__VARIANT_DISCOVER:
+        return vex_qdrant_unbuilt_part(call, "discover query");
+    case QDRANT__QUERY__VARIANT_CONTEXT:
+        return vex_qdrant_unbuilt_part(call, "context query");
+    case QDRANT__QUERY__VARIANT_ORDER_BY:
+        return vex_qdrant_unbuilt_part(call, "order_by query");
+    case QDRANT__QUERY__VARIANT_SAMPLE:
+        return vex_qdrant_unbuilt_part(call, "sample query");
+    case QDRANT__QUERY__VARIANT_FORMULA:
+        return vex_qdrant_unbuilt_part(call, "formula query");
+    case QDRANT__QUERY__VARIANT_NEAREST_WITH_MMR:
+        return vex_qdrant_unbuilt_part(call, "mmr query");
+    case QDRANT__QUERY__VARIANT_RELEVANCE_FEEDBACK:
+        return vex_qdrant_unbuilt_part(call, "relevance feedback query");
+    case QDRANT__QUERY__VARIANT_TEXT:
+        return vex_qdrant_unbuilt_part(call, "text query");
+    default:
+        return vex_qdrant_malformed(call, "Query variant is missing");
+    }
+}
+
+int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_lowered_query *ret)
+{
+    struct vex_nearest *n = &ret->nearest;
+    int code = 0;
+
+    *ret = (struct vex_lowered_query){.scroll = in->query == NULL};
+    n->using = vex_str_c(in->using_ != NULL ? in->using_ : "");
+    n->limit = in->has_limit ? in->limit : LIMIT_DEFAULT;
+    n->offset = in->has_offset ? in->offset : 0;
+    n->has_threshold = in->has_score_threshold;
+    n->threshold = in->score_threshold;
+    lower_params(in->params, n);
+    if (in->query == NULL && in->n_prefetch != 0)
+        return vex_err_set(&call->err, VEX_EBAD_REQUEST,
+                           "A query is needed to merge the prefetches. Can't have prefetches without defining a query.");
+    if (in->query != NULL && in->query->variant_case != QDRANT__QUERY__VARIANT_NEAREST)
+        return refuse_kind(call, in);
+    if (in->n_prefetch != 0)
+        return vex_qdrant_unbuilt_part(call, "prefetch");
+    if (in->query != NULL)
+        code = lower_nearest(call, in, in->query->nearest, n);
+    if (code < 0 || (code = vex_lower_filter(call, in->filter, &n->filter)) < 0 ||
+        (code = vex_lower_with_payload(call, in->with_payload, false, &n->payload)) < 0)
+        return code;
+    return vex_lower_with_vectors(call, in->with_vectors, &n->vectors);
+}
