@@ -31,8 +31,7 @@ int vex_service_authorise(struct vex_service *service, enum vex_access access, s
         return 0;
     *ret = (struct vex_identity){0};
     if (key.ptr == NULL)
-        return vex_err_set(err, VEX_EUNAUTHENTIC,
-                           "Must provide an API key or an Authorization bearer token");
+        return vex_err_set(err, VEX_EUNAUTHENTIC, "Must provide an API key or an Authorization bearer token");
     if (same_key(key, vex_conf_str(conf, VEX_CONF_API_KEY)) ||
         same_key(key, vex_conf_str(conf, VEX_CONF_ALT_API_KEY))) {
         ret->all = true;

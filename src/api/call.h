@@ -1,10 +1,10 @@
 /* A call: one request of any dialect from its arrival to its answer.
  *
- * Owner     The transport allocates it (inside its own per-request struct), fills in the first group, and hands it to
- *           vex_service_run. From then on the service owns it until `done`, which comes exactly once, on any thread.
- * Memory    Everything of the call lives in `arena`: request, response, results. The transport resets the arena after it has
- *           sent the answer.
- * Cancel    The transport sets `cancelled` when its client is gone; long work looks at it; `done` still comes. */
+ * Owner     The transport allocates it (inside its own per-request struct), fills in the first group, and
+ * hands it to vex_service_run. From then on the service owns it until `done`, which comes exactly once, on
+ * any thread. Memory    Everything of the call lives in `arena`: request, response, results. The transport
+ * resets the arena after it has sent the answer. Cancel    The transport sets `cancelled` when its client is
+ * gone; long work looks at it; `done` still comes. */
 #ifndef VEX_API_CALL_H
 #define VEX_API_CALL_H
 
@@ -36,8 +36,8 @@ struct vex_operation {
     const char *name; /* "qdrant.Points/Upsert", "chroma/add": for logs and metrics */
     enum vex_run_mode mode;
     enum vex_access access;
-    /* Works on call->request, fills call->response. 0: finished now; VEX_CALL_PENDING: vex_call_finish comes later; negative: failed
-     * with call->err. */
+    /* Works on call->request, fills call->response. 0: finished now; VEX_CALL_PENDING: vex_call_finish comes
+     * later; negative: failed with call->err. */
     int (*run)(struct vex_service *service, struct vex_call *call);
     /* READ: estimated nanoseconds; NULL: always inline. */
     uint64_t (*cost)(struct vex_service *service, struct vex_call *call);
@@ -58,7 +58,7 @@ struct vex_call {
     void *request;          /* Qdrant: ProtobufCMessage of the rpc's request type; others: their own struct */
     void *response;         /* Qdrant: initialised message of the response type */
     struct vex_identity identity;
-    uint64_t deadline_ns;   /* monotonic; 0: none */
+    uint64_t deadline_ns;                /* monotonic; 0: none */
     void (*done)(struct vex_call *call); /* code and err are final */
     _Atomic int cancelled;
 
@@ -68,8 +68,9 @@ struct vex_call {
     uint64_t started_ns;
     struct vex_service *service;
     struct vex_task task;
-    void *state; /* the handler's, between its steps */
-    void (*cleanup)(struct vex_call *call); /* the handler's: called once when the call ends, however it ends; NULL: none */
+    void *state;                            /* the handler's, between its steps */
+    void (*cleanup)(struct vex_call *call); /* the handler's: called once when the call ends, however it ends;
+                                               NULL: none */
 };
 
 /* Ends a pending call. */

@@ -14,7 +14,8 @@
 
 static int listen_on(const struct addrinfo *address, int *ret_fd)
 {
-    int fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address->ai_protocol);
+    int fd =
+        socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address->ai_protocol);
     int on = 1;
     if (fd < 0)
         return errno;
@@ -35,7 +36,8 @@ int vex_listen(const char *host, uint64_t port, int *ret_fd, struct vex_err *err
     struct addrinfo *found = NULL;
     char service[24];
     if (port == 0 || port > 65535)
-        return vex_err_set(err, VEX_EBAD_INPUT, "port %llu is not between 1 and 65535", (unsigned long long)port);
+        return vex_err_set(err, VEX_EBAD_INPUT, "port %llu is not between 1 and 65535",
+                           (unsigned long long)port);
     snprintf(service, sizeof service, "%llu", (unsigned long long)port);
     int failed = getaddrinfo(host, service, &hints, &found);
     if (failed != 0)

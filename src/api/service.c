@@ -1,12 +1,14 @@
 /* Service: the one place where calls are started, counted and ended.
  *
- * Threads   run on any thread; a call's `done` comes on the thread that finishes it: the receiving one, a worker, or the log's.
- * Invariant `running` counts calls between run and the end of `done`, so that a drained service has answered everything.
- *           The transport may reuse the call as soon as `done` was entered: nothing here touches it afterwards. */
+ * Threads   run on any thread; a call's `done` comes on the thread that finishes it: the receiving one, a
+ * worker, or the log's. Invariant `running` counts calls between run and the end of `done`, so that a drained
+ * service has answered everything. The transport may reuse the call as soon as `done` was entered: nothing
+ * here touches it afterwards. */
 #include "api/service.h"
 
 #include <time.h>
 
+#include "api/request_metrics.h"
 #include "api/timer.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -30,6 +32,7 @@ struct vex_service *vex_service_new(const struct vex_service_options *options)
     options->io->ops->random(options->io, &service->peer_id, sizeof service->peer_id);
     service->peer_id &= (1ull << 53) - 1; /* survives JSON readers that know only doubles */
     service->timers = vex_timers_new();
+    service->metrics = vex_request_metrics_new();
     return service;
 }
 
@@ -38,6 +41,7 @@ void vex_service_free(struct vex_service *service)
     if (service == NULL)
         return;
     vex_timers_free(service->timers);
+    vex_request_metrics_free(service->metrics);
     vex_mem_free(service);
 }
 
@@ -55,6 +59,8 @@ void vex_call_finish(struct vex_call *call, int code)
         vex_err_set(&call->err, code, "%s", "the operation failed");
     if (code == VEX_ECANCELLED)
         vex_metric_add(VEX_METRIC_CALLS_CANCELLED, 1);
+    vex_request_metrics_add(service->metrics, call,
+                            vex_io_monotonic_ns(service->options.io) - call->started_ns);
     if (call->cleanup != NULL)
         call->cleanup(call);
     call->done(call);
@@ -109,7 +115,8 @@ void vex_service_run(struct vex_service *service, struct vex_call *call)
     }
     call->task.run = run_on_worker;
     if (!vex_pool_try(service->options.pool, &call->task))
-        vex_call_finish(call, vex_err_set(&call->err, VEX_EUNAVAILABLE, "too many calls are waiting, try again"));
+        vex_call_finish(call,
+                        vex_err_set(&call->err, VEX_EUNAVAILABLE, "too many calls are waiting, try again"));
 }
 
 bool vex_service_drain(struct vex_service *service, uint64_t ns)

@@ -1,7 +1,9 @@
-/* Service: runs calls of every dialect against one engine: where they run, who may, how they end, what is counted.
+/* Service: runs calls of every dialect against one engine: where they run, who may, how they end, what is
+ * counted.
  *
- * Order of a call: the transport authorises from the headers (vex_service_authorise) before it reads a body -> size, depth and
- * UTF-8 guard -> decode -> vex_service_run: rules, lower, engine, lift -> done -> encode. */
+ * Order of a call: the transport authorises from the headers (vex_service_authorise) before it reads a body
+ * -> size, depth and UTF-8 guard -> decode -> vex_service_run: rules, lower, engine, lift -> done -> encode.
+ */
 #ifndef VEX_API_SERVICE_H
 #define VEX_API_SERVICE_H
 
@@ -19,14 +21,16 @@ struct vex_service_options {
 };
 
 struct vex_timers;
+struct vex_request_metrics;
 
 struct vex_service {
     struct vex_service_options options;
     struct vex_engine *engine;
-    const char *commit;   /* 40 hex digits shown to Qdrant clients */
-    uint64_t peer_id;     /* this node's, in answers about clusters; drawn at start */
+    const char *commit; /* 40 hex digits shown to Qdrant clients */
+    uint64_t peer_id;   /* this node's, in answers about clusters; drawn at start */
     struct vex_timers *timers;
-    _Atomic int draining; /* set at shutdown: new calls get VEX_EUNAVAILABLE */
+    struct vex_request_metrics *metrics;
+    _Atomic int draining;     /* set at shutdown: new calls get VEX_EUNAVAILABLE */
     _Atomic uint64_t running; /* calls between run and done */
 };
 
@@ -37,10 +41,10 @@ struct vex_service {
 struct vex_service *vex_service_new(const struct vex_service_options *options);
 void vex_service_free(struct vex_service *service);
 
-/* Key from "api-key", "Authorization: Bearer", "X-Chroma-Token" or Basic; ptr NULL: none sent. 0 and the identity, or
- * VEX_EUNAUTHENTIC / VEX_EFORBIDDEN with the peer's text. Constant-time comparison. */
-int vex_service_authorise(struct vex_service *service, enum vex_access access, struct vex_str key, struct vex_identity *ret,
-                          struct vex_err *err);
+/* Key from "api-key", "Authorization: Bearer", "X-Chroma-Token" or Basic; ptr NULL: none sent. 0 and the
+ * identity, or VEX_EUNAUTHENTIC / VEX_EFORBIDDEN with the peer's text. Constant-time comparison. */
+int vex_service_authorise(struct vex_service *service, enum vex_access access, struct vex_str key,
+                          struct vex_identity *ret, struct vex_err *err);
 bool vex_service_needs_key(const struct vex_service *service);
 
 /* Runs the call; `done` may come before this returns. */

@@ -78,6 +78,7 @@ static void destroy(struct vex_collection *collection)
 
     if (atomic_load(&collection->open))
         vex_metric_add(VEX_METRIC_OPEN_COLLECTIONS, (uint64_t)-1);
+    vex_dirty_forget(collection);
     close_data(&collection->data);
     if (atomic_load(&collection->dropped)) {
         vex_collection_path(collection, path);
@@ -112,6 +113,17 @@ struct vex_collection *vex_collection_ref(struct vex_collection *collection)
     return collection;
 }
 
+bool vex_collection_try_ref(struct vex_collection *collection)
+{
+    uint32_t refs = atomic_load_explicit(&collection->refs, memory_order_relaxed);
+
+    while (refs != 0)
+        if (atomic_compare_exchange_weak_explicit(&collection->refs, &refs, refs + 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
 void vex_collection_unref(struct vex_collection *collection)
 {
     struct vex_engine *engine;
@@ -141,13 +153,20 @@ void vex_collection_path(struct vex_collection *collection, char path[VEX_PATH_M
 
 void vex_collection_refuse(struct vex_collection *collection, const char *text)
 {
+    bool first;
+
     pthread_mutex_lock(&collection->queue_lock);
-    if (atomic_load(&collection->refused) == 0) {
+    first = atomic_load(&collection->refused) == 0;
+    if (first) {
         collection->refused_text = vex_mem_strndup(text, strlen(text));
         atomic_store(&collection->refused, VEX_ECORRUPT);
-        vex_error("engine", "collection " VEX_STR_FMT " is refused: %s", VEX_STR_ARG(collection->name), text);
     }
     pthread_mutex_unlock(&collection->queue_lock);
+    if (!first)
+        return;
+    pthread_mutex_lock(&collection->engine->catalog_lock);
+    vex_error("engine", "collection " VEX_STR_FMT " is refused: %s", VEX_STR_ARG(collection->name), text);
+    pthread_mutex_unlock(&collection->engine->catalog_lock);
 }
 
 int vex_collection_usable(struct vex_collection *collection, struct vex_err *err)

@@ -11,6 +11,7 @@
 #include "engine/store/checkpoint.h"
 
 #define MANIFEST_VERSION 1u
+#define RETRY_NS         UINT64_C(5000000000) /* after a checkpoint that failed */
 
 static void encode_manifest(struct vex_buf *out, struct vex_collection *collection, const struct vex_rows_sizes *sizes)
 {
@@ -72,19 +73,42 @@ void vex_dirty_add(struct vex_collection *collection, uint64_t seq)
     pthread_mutex_unlock(&engine->dirty_lock);
 }
 
+static void unlink_dirty(struct vex_collection *collection)
+{
+    *collection->dirty_link = collection->dirty_next;
+    if (collection->dirty_next != NULL)
+        collection->dirty_next->dirty_link = collection->dirty_link;
+    collection->dirty_next = NULL;
+    collection->dirty_first = 0;
+}
+
+void vex_dirty_forget(struct vex_collection *collection)
+{
+    pthread_mutex_lock(&collection->engine->dirty_lock);
+    if (collection->dirty_first != 0)
+        unlink_dirty(collection);
+    pthread_mutex_unlock(&collection->engine->dirty_lock);
+}
+
+void vex_dirty_later(struct vex_collection *collection)
+{
+    struct vex_engine *engine = collection->engine;
+    uint64_t now = vex_io_monotonic_ns(engine->io), wait = engine->options.checkpoint_ns;
+
+    pthread_mutex_lock(&engine->dirty_lock);
+    collection->dirty_since = wait > RETRY_NS && now > wait - RETRY_NS ? now - (wait - RETRY_NS) : now;
+    pthread_mutex_unlock(&engine->dirty_lock);
+}
+
 /* All up to applied_seq is covered (or nobody wants it any more); what is queued begins at `next`, 0: nothing is. */
 static void dirty_advance(struct vex_collection *collection, uint64_t next)
 {
     struct vex_engine *engine = collection->engine;
 
     pthread_mutex_lock(&engine->dirty_lock);
-    if (collection->dirty_first != 0 && next == 0) {
-        *collection->dirty_link = collection->dirty_next;
-        if (collection->dirty_next != NULL)
-            collection->dirty_next->dirty_link = collection->dirty_link;
-        collection->dirty_next = NULL;
-    }
-    if (collection->dirty_first != 0)
+    if (collection->dirty_first != 0 && next == 0)
+        unlink_dirty(collection);
+    else if (collection->dirty_first != 0)
         collection->dirty_first = next;
     collection->dirty_since = vex_io_monotonic_ns(engine->io);
     pthread_mutex_unlock(&engine->dirty_lock);

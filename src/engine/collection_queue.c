@@ -163,15 +163,16 @@ static void written(struct vex_wal_entry *entry, int status)
     bool last = entry->durable == NULL;
 
     p->log_status = status;
+    /* Before the applier may have it: both could fill in the error. */
+    if (last)
+        answer(p, status);
     pthread_mutex_lock(&collection->queue_lock);
     p->state = status == 0 ? VEX_PENDING_WRITTEN : VEX_PENDING_FAILED;
     schedule(collection);
     pthread_cond_broadcast(&collection->changed);
     pthread_mutex_unlock(&collection->queue_lock);
-    if (!last)
-        return;
-    answer(p, status);
-    let_go(p);
+    if (last)
+        let_go(p);
 }
 
 static void durable(struct vex_wal_entry *entry, int status)
@@ -414,6 +415,7 @@ static void checkpoint_if(struct vex_collection *collection)
         vex_warn("engine", "checkpoint of collection %llu failed and is tried again: %s",
                  (unsigned long long)collection->id, err.text);
         collection->dirty_bytes = 0;
+        vex_dirty_later(collection);
     }
 }
 

@@ -133,6 +133,11 @@ int vex_collection_stats(struct vex_collection *collection, struct vex_collectio
  * VEX_EREAD_ONLY, VEX_ENO_SPACE, VEX_ECORRUPT. Never waits: a full queue parks the mutation. */
 int vex_collection_submit(struct vex_collection *collection, struct vex_mutation *mutation, struct vex_err *err);
 
+/* [blocks] Fixes the size of a vector that was created with size 0 (Chroma, before the first write). Nothing happens when it has
+ * that size already; VEX_EBAD_INPUT "Collection expecting embedding with dimension of N, got M" when it has another. */
+int vex_collection_fix_size(struct vex_engine *engine, struct vex_collection *collection, struct vex_str name, uint32_t size,
+                            struct vex_err *err);
+
 /* [blocks] For tests and shutdown: every queued mutation applied; then a checkpoint. */
 int vex_collection_drain(struct vex_collection *collection, struct vex_err *err);
 int vex_collection_checkpoint(struct vex_collection *collection, struct vex_err *err);

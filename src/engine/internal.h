@@ -127,6 +127,7 @@ struct vex_collection {
 struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id, const uint8_t uuid[16], struct vex_str tenant,
                                           struct vex_str database, struct vex_str name, uint64_t created_us,
                                           struct vex_config *config);
+bool vex_collection_try_ref(struct vex_collection *collection); /* false: it is dying */
 int vex_collection_open(struct vex_collection *collection, struct vex_err *err);
 /* Marks it as damaged; the first reason stays. */
 void vex_collection_refuse(struct vex_collection *collection, const char *text);
@@ -157,6 +158,8 @@ struct vex_manifest {
 };
 int vex_manifest_decode(struct vex_str bytes, struct vex_manifest *ret);
 void vex_dirty_add(struct vex_collection *collection, uint64_t seq);
+void vex_dirty_forget(struct vex_collection *collection);
+void vex_dirty_later(struct vex_collection *collection); /* its checkpoint failed: not at once again */
 void vex_engine_release_log(struct vex_engine *engine);
 
 /* engine_catalog.c */

@@ -118,8 +118,7 @@ static int check_filter(struct encoder *e, struct vex_filter *filter)
     if (filter == NULL)
         return 0;
     rc = vex_filter_bind(filter, &binding, e->err);
-    if (rc == 0)
-        vex_filter_unbind(&binding);
+    vex_filter_unbind(&binding);
     return rc;
 }
 

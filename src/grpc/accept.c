@@ -1,10 +1,14 @@
-/* Accepting gRPC connections: an own thread that hands descriptors to the core and rests while there are none left. */
+/* Accepting gRPC connections: an own thread that hands descriptors to the core and rests while there are none left.
+ *
+ * Invariant Some descriptors stay free for the files of the engine: connections wait in the backlog before they take the last ones. */
 #include "grpc/private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,12 +16,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define RETRY_MS 50 /* pause after running out of descriptors */
+#define RETRY_MS    50 /* pause after running out of descriptors */
+#define RESERVE_MAX 256
+#define WARN_NS     (UINT64_C(10) * 1000000000)
 
 struct acceptor {
     struct vex_grpc *grpc;
     grpc_server_credentials *credentials;
     int listener, wake;
+    uint64_t warned_ns;
     pthread_t thread;
 };
 
@@ -26,10 +33,24 @@ static bool out_of_descriptors(int failed)
     return failed == EMFILE || failed == ENFILE || failed == ENOBUFS || failed == ENOMEM;
 }
 
+/* The system gives the lowest free number, so the next one tells how many are left. */
+static bool descriptors_left(struct acceptor *acceptor)
+{
+    struct rlimit limit;
+    int next = fcntl(acceptor->wake, F_DUPFD_CLOEXEC, 0);
+    if (next < 0)
+        return false;
+    close(next);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    rlim_t reserve = limit.rlim_cur / 4;
+    return (rlim_t)next < limit.rlim_cur - (reserve < RESERVE_MAX ? reserve : RESERVE_MAX);
+}
+
 /* Takes all that is waiting; false when descriptors ran out. */
 static bool accept_all(struct acceptor *acceptor)
 {
-    while (true) {
+    while (descriptors_left(acceptor)) {
         int fd = accept4(acceptor->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             grpc_server_add_channel_from_fd(acceptor->grpc->server, fd, acceptor->credentials);
@@ -38,6 +59,16 @@ static bool accept_all(struct acceptor *acceptor)
         else if (errno != EINTR && errno != ECONNABORTED)
             return true;
     }
+    return false;
+}
+
+static void warn_starved(struct acceptor *acceptor)
+{
+    uint64_t now = vex_io_monotonic_ns(vex_io_posix());
+    if (acceptor->warned_ns != 0 && now - acceptor->warned_ns < WARN_NS)
+        return;
+    acceptor->warned_ns = now;
+    vex_warn("grpc", "no file descriptors left for connections: new ones wait");
 }
 
 static void *accept_main(void *arg)
@@ -48,14 +79,12 @@ static void *accept_main(void *arg)
     while (true) {
         struct pollfd fds[2] = {{.fd = acceptor->wake, .events = POLLIN}, {.fd = acceptor->listener, .events = POLLIN}};
         int ready = poll(fds, starved ? 1 : 2, starved ? RETRY_MS : -1);
-        if (ready < 0 && errno != EINTR)
-            abort();
-        if (fds[0].revents != 0)
+        if (ready > 0 && fds[0].revents != 0)
             return NULL;
-        bool ok = accept_all(acceptor);
-        if (!ok && !starved)
-            vex_warn("grpc", "no file descriptors left: new connections wait");
-        starved = !ok;
+        /* A failed poll has no memory: the same rest does. */
+        starved = (ready < 0 && errno != EINTR) || !accept_all(acceptor);
+        if (starved)
+            warn_starved(acceptor);
     }
 }
 

@@ -10,7 +10,7 @@
 struct unknown {
     struct tag fired, finished;
     struct queue *queue;
-    grpc_call *core;
+    grpc_call *core; /* NULL: not fired, or given away */
     grpc_call_details details;
     grpc_metadata_array metadata;
     int cancelled;
@@ -19,6 +19,7 @@ struct unknown {
 
 static void unknown_free(struct unknown *unknown)
 {
+    counter_add(&unknown->queue->open, -1u);
     if (unknown->core != NULL)
         grpc_call_unref(unknown->core);
     grpc_call_details_destroy(&unknown->details);
@@ -48,7 +49,7 @@ static void refuse(struct unknown *unknown)
     ops[1].data.send_status_from_server.status_details = &unknown->text;
     ops[2].op = GRPC_OP_RECV_CLOSE_ON_SERVER;
     ops[2].data.recv_close_on_server.cancelled = &unknown->cancelled;
-    grpc_call_start_batch(unknown->core, ops, 3, &unknown->finished, NULL);
+    vex_grpc_batch(unknown->core, ops, 3, &unknown->finished);
 }
 
 static void on_fired(struct tag *tag, bool ok)
@@ -62,7 +63,7 @@ static void on_fired(struct tag *tag, bool ok)
     struct vex_str path = vex_str((const char *)GRPC_SLICE_START_PTR(unknown->details.method),
                                   GRPC_SLICE_LENGTH(unknown->details.method));
     if (vex_grpc_reflection_takes(path)) {
-        vex_grpc_reflection_start(unknown->queue, unknown->core, path, &unknown->metadata);
+        vex_grpc_reflection_start(unknown->queue, unknown->core, &unknown->metadata);
         unknown->core = NULL; /* the stream's now */
         unknown_free(unknown);
         return;
@@ -73,6 +74,7 @@ static void on_fired(struct tag *tag, bool ok)
 void vex_grpc_unknown_arm(struct queue *queue)
 {
     struct unknown *unknown = VEX_NEW(struct unknown);
+    counter_add(&queue->open, 1);
     unknown->queue = queue;
     unknown->fired.run = on_fired;
     unknown->finished.run = on_finished;

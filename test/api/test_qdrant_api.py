@@ -74,7 +74,7 @@ def test_defaults_over_rest(server, client, name):
     assert config["hnsw_config"] == hnsw
     assert config["optimizer_config"] == {
         "deleted_threshold": 0.2, "vacuum_min_vector_number": 1000, "default_segment_number": 0, "max_segment_size": None,
-        "memmap_threshold": None, "indexing_threshold": 10000, "flush_interval_sec": 5, "max_optimization_threads": None,
+        "memmap_threshold": None, "indexing_threshold": 10000, "flush_interval_sec": 5, "max_optimization_threads": None, "prevent_unoptimized": None,
     }
     assert config["wal_config"] == {"wal_capacity_mb": 32, "wal_segments_ahead": 0, "wal_retain_closed": 1}
     assert config["quantization_config"] is None

@@ -2,15 +2,12 @@
 #include "engine/point/rows.h"
 
 #include <CUnit/Basic.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/crc32c.h"
-#include "base/file.h"
-#include "base/mem.h"
 #include "engine/store/checkpoint.h"
 #include "lib/sim_io.h"
 
@@ -262,7 +259,8 @@ static void test_birth(void)
     end();
 }
 
-/* A slot of a dead point that was in an order comes back as another point: the order must not show it where it was. */
+/* A slot of a dead point that was in an order comes back as another point: the order must not show it where
+ * it was. */
 static void test_order_and_reuse(void)
 {
     struct vex_rows_walk walk;
@@ -473,8 +471,8 @@ static void test_model(void)
     end();
 }
 
-/* Flips bytes all over a file of a finished checkpoint. A damaged row table or heap id is refused, a damaged map is
- * rebuilt; what opens holds the right points. */
+/* Flips bytes all over a file of a finished checkpoint. A damaged row table or heap id is refused, a damaged
+ * map is rebuilt; what opens holds the right points. */
 static void sweep(const char *path, bool derived)
 {
     struct vex_file *file;
@@ -576,6 +574,90 @@ static void test_many(void)
     free(slots);
 }
 
+/* ---- readers beside the writer ---- */
+
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static atomic_bool stop;
+static atomic_uint wrong, walks;
+
+/* One look under the shared lock: an order, and every payload in it. */
+static void look(enum vex_rows_order order)
+{
+    struct vex_rows_walk walk;
+    uint64_t n = 0, births_seen = 0;
+
+    if (vex_rows_walk(rows, order, NULL, &walk) != 0)
+        wrong++;
+    for (uint32_t slot; (slot = vex_rows_walk_next(&walk)) != VEX_SLOT_NONE; n++) {
+        const struct vex_row *row = vex_rows_at(rows, slot);
+        wrong += vex_heap_get(heap, row->blob, row->blob_len).ptr == NULL;
+        wrong += order == VEX_ORDER_BIRTH && row->birth <= births_seen;
+        births_seen = row->birth;
+    }
+    wrong += n != vex_rows_live_count(rows);
+    walks++;
+}
+
+static void *reader(void *arg)
+{
+    while (!stop) {
+        pthread_rwlock_rdlock(&lock);
+        look(arg == NULL ? VEX_ORDER_ID : VEX_ORDER_BIRTH);
+        pthread_rwlock_unlock(&lock);
+    }
+    return NULL;
+}
+
+/* A batch as the engine applies it: everything but publishing happens beside the readers. */
+static void apply_batch(uint32_t count)
+{
+    struct vex_row batch[32];
+    uint32_t slots[32], top = 0;
+    char blob[256];
+
+    CU_ASSERT_FATAL(vex_rows_take(rows, count, slots) == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        memset(blob, (int)roll(256), sizeof blob);
+        batch[i] = (struct vex_row){.id = {roll(POINTS), 0}, .blob_len = (uint32_t)roll(sizeof blob)};
+        CU_ASSERT_FATAL(vex_heap_put(heap, vex_str(blob, batch[i].blob_len), &batch[i].blob) == 0);
+        top = slots[i] >= top ? slots[i] + 1 : top;
+    }
+    CU_ASSERT_FATAL(vex_heap_flush(heap) == 0);
+    pthread_rwlock_wrlock(&lock);
+    CU_ASSERT_FATAL(vex_heap_remap(heap) == 0 && vex_rows_reserve(rows, top, count) == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t older = vex_rows_publish(rows, slots[i], &batch[i]);
+        if (older != VEX_SLOT_NONE)
+            drop_blobs(older, false);
+    }
+    pthread_rwlock_unlock(&lock);
+}
+
+static void test_readers(void)
+{
+    pthread_t threads[3];
+
+    begin();
+    stop = false;
+    wrong = walks = 0;
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_FATAL(pthread_create(&threads[i], NULL, reader, i == 2 ? &lock : NULL) == 0);
+    for (int round = 0; round < 300 || walks < 300; round++) {
+        apply_batch((uint32_t)(1 + roll(32)));
+        if (round % 20 != 0)
+            continue;
+        pthread_rwlock_wrlock(&lock);
+        CU_ASSERT_EQUAL(checkpoint((uint64_t)round), 0);
+        pthread_rwlock_unlock(&lock);
+    }
+    stop = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT_EQUAL(wrong, 0);
+    CU_ASSERT_EQUAL(vex_rows_check(rows, &err), 0);
+    end();
+}
+
 int main(void)
 {
     CU_initialize_registry();
@@ -588,6 +670,7 @@ int main(void)
     CU_ADD_TEST(suite, test_damage);
     CU_ADD_TEST(suite, test_damaged_text);
     CU_ADD_TEST(suite, test_many);
+    CU_ADD_TEST(suite, test_readers);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();
     unsigned failed = CU_get_number_of_failures();

@@ -9,7 +9,7 @@ static int heartbeat(struct vex_service *service, struct vex_call *call)
 {
     struct vex_chroma_number *number = VEX_ARENA_NEW(&call->arena, struct vex_chroma_number);
 
-    number->value = vex_io_wall_us(service->options.io) * 1000;
+    number->value = vex_io_realtime_ns(service->options.io);
     call->response = number;
     return 0;
 }
@@ -26,10 +26,11 @@ static int create_tenant(struct vex_service *service, struct vex_call *call)
     const struct vex_chroma_name *request = call->request;
 
     if (request->name.len < TENANT_MIN)
-        return vex_err_set(&call->err, VEX_EBAD_INPUT,
-                           "Validation error: name: Validation error: length [{\"min\": Number(3), \"value\": "
-                           "String(\"" VEX_STR_FMT "\")}]",
-                           VEX_STR_ARG(request->name));
+        return vex_err_set(
+            &call->err, VEX_EBAD_INPUT,
+            "Validation error: name: Validation error: length [{\"min\": Number(3), \"value\": "
+            "String(\"" VEX_STR_FMT "\")}]",
+            VEX_STR_ARG(request->name));
     int rc = vex_engine_create_tenant(service->engine, request->name, &call->err);
     if (rc == VEX_EEXISTS)
         vex_err_set(&call->err, rc, "Tenant [" VEX_STR_FMT "] already exists", VEX_STR_ARG(request->name));
@@ -112,7 +113,8 @@ static int get_database(struct vex_service *service, struct vex_call *call)
     ret->count = 1;
     ret->one = true;
     call->response = ret;
-    int rc = vex_engine_database(service->engine, path->tenant, path->database, &call->arena, ret->items, &call->err);
+    int rc = vex_engine_database(service->engine, path->tenant, path->database, &call->arena, ret->items,
+                                 &call->err);
     if (rc == VEX_ENOT_FOUND)
         vex_err_set(&call->err, rc, "Database [" VEX_STR_FMT "] not found. Are you sure it exists?",
                     VEX_STR_ARG(path->database));
@@ -133,8 +135,9 @@ static int delete_database(struct vex_service *service, struct vex_call *call)
 static int refuse_search(struct vex_service *service, struct vex_call *call)
 {
     (void)service;
-    return vex_err_set(&call->err, VEX_EUNIMPLEMENTED,
-                       "Error executing plan: Not implemented: Search operation is not implemented for local executor");
+    return vex_err_set(
+        &call->err, VEX_EUNIMPLEMENTED,
+        "Error executing plan: Not implemented: Search operation is not implemented for local executor");
 }
 
 static int refuse_fork(struct vex_service *service, struct vex_call *call)
@@ -161,8 +164,9 @@ static int refuse_transactions(struct vex_service *service, struct vex_call *cal
     return vex_err_set(&call->err, VEX_EUNIMPLEMENTED, "Transactions are not supported for local chroma");
 }
 
-#define OPERATION(id, text, mode, access, run)                                                                     \
-    const struct vex_operation vex_chroma_##id = {"chroma/" text, VEX_RUN_##mode, VEX_ACCESS_##access, run, NULL}
+#define OPERATION(id, text, mode, access, run)                                                               \
+    const struct vex_operation vex_chroma_##id = {"chroma/" text, VEX_RUN_##mode, VEX_ACCESS_##access, run,  \
+                                                  NULL}
 
 OPERATION(heartbeat, "heartbeat", INLINE, OPEN, heartbeat);
 OPERATION(reset, "reset", BLOCKING, MANAGE, reset);

@@ -1,10 +1,11 @@
 /* Chroma dialect: what its calls ask and answer, whatever the wire version.
  *
- * Role     Request and response structs of every operation, filled in and read by the wire; the operations themselves.
- * Memory   Requests and responses live in the call's arena. Metadata, where clauses and schemas travel as CBOR values.
- * Mapping  A collection's default vector holds the embeddings. Document and uri stand in the payload under reserved keys; the
- *          other keys of the payload are the metadata. Keys that begin with "chroma:" are never shown. Values that Chroma has no
- *          form for (objects, nulls, arrays of several types) are left out of answers. */
+ * Role     Request and response structs of every operation, filled in and read by the wire; the operations
+ * themselves. Memory   Requests and responses live in the call's arena. Metadata, where clauses and schemas
+ * travel as CBOR values. Mapping  A collection's default vector holds the embeddings. Document and uri stand
+ * in the payload under reserved keys; the other keys of the payload are the metadata. Keys that begin with
+ * "chroma:" are never shown. Values that Chroma has no form for (objects, nulls, arrays of several types) are
+ * left out of answers. */
 #ifndef VEX_API_CHROMA_CHROMA_H
 #define VEX_API_CHROMA_CHROMA_H
 
@@ -103,7 +104,8 @@ struct vex_chroma_values {
 
 struct vex_chroma_write {
     struct vex_chroma_path path;
-    enum vex_upsert_mode mode; /* set by the operation */
+    enum vex_upsert_mode mode;
+    bool replace; /* an existing record is replaced as a whole (native), not merged into */
     struct vex_chroma_texts ids, documents, uris;
     struct vex_chroma_vectors vectors;
     struct vex_chroma_values metadatas;
@@ -220,11 +222,13 @@ extern const struct vex_operation vex_chroma_query;             /* select -> ans
 extern const struct vex_operation vex_chroma_count;             /* path -> number */
 extern const struct vex_operation vex_chroma_indexing_status;   /* path -> status */
 extern const struct vex_operation vex_chroma_delete;            /* select -> number */
-extern const struct vex_operation vex_chroma_refuse_search, vex_chroma_refuse_fork, vex_chroma_refuse_fork_count,
-    vex_chroma_refuse_functions, vex_chroma_refuse_transactions; /* path -> none */
+extern const struct vex_operation vex_chroma_refuse_search, vex_chroma_refuse_fork,
+    vex_chroma_refuse_fork_count, vex_chroma_refuse_functions,
+    vex_chroma_refuse_transactions; /* path -> none */
 
-/* add, upsert, update (by request->mode): write -> none. The first write of a collection fixes its dimension and new metadata
- * keys join its schema; such a write waits, the others don't. */
-const struct vex_operation *vex_chroma_write_operation(struct vex_service *service, const struct vex_chroma_write *request);
+/* add, upsert, update (by request->mode): write -> none. The first write of a collection fixes its dimension
+ * and new metadata keys join its schema; such a write waits, the others don't. */
+const struct vex_operation *vex_chroma_write_operation(struct vex_service *service,
+                                                       const struct vex_chroma_write *request);
 
 #endif

@@ -8,14 +8,18 @@ static struct vex_value own(struct vex_arena *arena, struct vex_value v)
     return v.at == NULL ? v : (struct vex_value){vex_arena_dup(arena, v.at, vex_value_size(v))};
 }
 
-void vex_chroma_lift(struct vex_arena *arena, const struct vex_collection_info *info, struct vex_chroma_collection *ret)
+void vex_chroma_lift(struct vex_arena *arena, const struct vex_collection_info *info,
+                     struct vex_chroma_collection *ret)
 {
     const struct vex_vector_params *params = vex_config_vector(info->config, VEX_STR(""));
     struct vex_chroma_config chroma;
 
     vex_chroma_config_read(info->config, &chroma);
-    *ret = (struct vex_chroma_collection){.tenant = info->tenant, .database = info->database, .name = info->name,
-                                          .dimension = params != NULL ? params->size : 0, .space = chroma.space};
+    *ret = (struct vex_chroma_collection){.tenant = info->tenant,
+                                          .database = info->database,
+                                          .name = info->name,
+                                          .dimension = params != NULL ? params->size : 0,
+                                          .space = chroma.space};
     memcpy(ret->uuid, info->uuid, sizeof ret->uuid);
     memcpy(ret->hnsw, chroma.hnsw, sizeof ret->hnsw);
     ret->embedding_function = own(arena, chroma.embedding_function);
@@ -62,16 +66,19 @@ static int create(struct vex_service *service, struct vex_call *call)
         return rc;
     }
     if (request->metadata.at != NULL && vex_value_count(request->metadata) == 0)
-        return vex_err_set(&call->err, VEX_EBAD_INPUT, "Validation error: metadata: Metadata cannot be empty");
+        return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                           "Validation error: metadata: Metadata cannot be empty");
     if ((rc = vex_chroma_config_new(&call->arena, request, &config, &call->err)) < 0)
         return rc;
-    rc = vex_engine_create(service->engine, path->tenant, path->database, request->name, config, request->get_or_create,
-                           &collection, &created, &call->err);
+    rc = vex_engine_create(service->engine, path->tenant, path->database, request->name, config,
+                           request->get_or_create, &collection, &created, &call->err);
     vex_config_unref(config);
     if (rc == VEX_EEXISTS)
-        return vex_err_set(&call->err, rc, "Collection [" VEX_STR_FMT "] already exists", VEX_STR_ARG(request->name));
+        return vex_err_set(&call->err, rc, "Collection [" VEX_STR_FMT "] already exists",
+                           VEX_STR_ARG(request->name));
     if (rc == VEX_ENOT_FOUND)
-        return vex_err_set(&call->err, VEX_EBAD_INPUT, "Database [" VEX_STR_FMT "] not found. Are you sure it exists?",
+        return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                           "Database [" VEX_STR_FMT "] not found. Are you sure it exists?",
                            VEX_STR_ARG(path->database));
     return rc < 0 ? rc : answer_one(call, collection);
 }
@@ -85,7 +92,8 @@ static int list(struct vex_service *service, struct vex_call *call)
 
     if (rc < 0)
         return rc;
-    uint32_t count = vex_engine_list(service->engine, request->path.tenant, request->path.database, &call->arena, &all);
+    uint32_t count =
+        vex_engine_list(service->engine, request->path.tenant, request->path.database, &call->arena, &all);
     uint64_t first = request->offset < count ? request->offset : count;
     uint64_t shown = count - first;
     if (request->has_limit && request->limit < shown)
@@ -165,14 +173,17 @@ static int modify(struct vex_service *service, struct vex_call *call)
         return rc;
     }
     if (request->metadata.at != NULL && vex_value_count(request->metadata) == 0)
-        return vex_err_set(&call->err, VEX_EBAD_INPUT, "Validation error: new_metadata: Metadata cannot be empty");
+        return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                           "Validation error: new_metadata: Metadata cannot be empty");
     if ((rc = vex_chroma_find(service, &request->path, &collection, &call->err)) < 0)
         return rc;
     rc = vex_engine_alter(service->engine, collection, request->name, change, &c, &call->err);
     if (rc == VEX_EEXISTS)
-        vex_err_set(&call->err, rc, "Collection [" VEX_STR_FMT "] already exists", VEX_STR_ARG(request->name));
+        vex_err_set(&call->err, rc, "Collection [" VEX_STR_FMT "] already exists",
+                    VEX_STR_ARG(request->name));
     if (rc == VEX_ENOT_FOUND)
-        vex_err_set(&call->err, rc, "Collection [" VEX_STR_FMT "] does not exist.", VEX_STR_ARG(request->path.collection));
+        vex_err_set(&call->err, rc, "Collection [" VEX_STR_FMT "] does not exist.",
+                    VEX_STR_ARG(request->path.collection));
     vex_collection_unref(collection);
     return rc;
 }
@@ -181,7 +192,8 @@ static int drop(struct vex_service *service, struct vex_call *call)
 {
     const struct vex_chroma_path *path = call->request;
     bool found = false;
-    int rc = vex_engine_drop(service->engine, path->tenant, path->database, path->collection, &found, &call->err);
+    int rc =
+        vex_engine_drop(service->engine, path->tenant, path->database, path->collection, &found, &call->err);
 
     if (rc == VEX_ENOT_FOUND || (rc == 0 && !found))
         return vex_err_set(&call->err, VEX_ENOT_FOUND, "Collection [" VEX_STR_FMT "] does not exist",
@@ -189,8 +201,9 @@ static int drop(struct vex_service *service, struct vex_call *call)
     return rc;
 }
 
-#define OPERATION(id, text, mode, access, run)                                                                     \
-    const struct vex_operation vex_chroma_##id = {"chroma/" text, VEX_RUN_##mode, VEX_ACCESS_##access, run, NULL}
+#define OPERATION(id, text, mode, access, run)                                                               \
+    const struct vex_operation vex_chroma_##id = {"chroma/" text, VEX_RUN_##mode, VEX_ACCESS_##access, run,  \
+                                                  NULL}
 
 OPERATION(create_collection, "create_collection", BLOCKING, MANAGE, create);
 OPERATION(list_collections, "list_collections", INLINE, READ, list);

@@ -1,7 +1,7 @@
 /* A collection's Chroma document: metadata, index parameters, embedding function and schema, as one CBOR map.
  *
- * Format   {"metadata": map | null, "space": text, "hnsw": {key: number}, "embedding_function": any, "schema": map | null,
- *          "keys": {metadata key: bits of types}}. */
+ * Format   {"metadata": map | null, "space": text, "hnsw": {key: number}, "embedding_function": any,
+ * "schema": map | null, "keys": {metadata key: bits of types}}. */
 #include "api/chroma/internal.h"
 
 #include <unistd.h>
@@ -14,7 +14,8 @@ const struct vex_hnsw_param vex_hnsw_params[VEX_HNSW_COUNT] = {
 
 const char *const vex_chroma_spaces[VEX_SPACE_COUNT] = {"l2", "cosine", "ip"};
 
-static const enum vex_distance distances[VEX_SPACE_COUNT] = {VEX_DISTANCE_L2, VEX_DISTANCE_COSINE, VEX_DISTANCE_DOT};
+static const enum vex_distance distances[VEX_SPACE_COUNT] = {VEX_DISTANCE_L2, VEX_DISTANCE_COSINE,
+                                                             VEX_DISTANCE_DOT};
 
 static void defaults(struct vex_chroma_config *chroma)
 {
@@ -78,7 +79,8 @@ static void put_or_null(struct vex_buf *out, const char *key, struct vex_value v
         vex_value_put(out, v);
 }
 
-void vex_chroma_config_write(struct vex_arena *arena, struct vex_config *config, const struct vex_chroma_config *chroma)
+void vex_chroma_config_write(struct vex_arena *arena, struct vex_config *config,
+                             const struct vex_chroma_config *chroma)
 {
     struct vex_buf out;
 
@@ -149,8 +151,8 @@ static bool says_something(const struct vex_chroma_settings *settings)
     return settings->given && some;
 }
 
-int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_create *request, struct vex_config **ret,
-                          struct vex_err *err)
+int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_create *request,
+                          struct vex_config **ret, struct vex_err *err)
 {
     struct vex_chroma_settings legacy = {0}, from_schema = {0};
     struct vex_chroma_config chroma;
@@ -160,10 +162,12 @@ int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_creat
         return vex_err_set(err, VEX_EBAD_INPUT, "Multiple vector index configurations provided");
     if ((rc = legacy_settings(request->metadata, &legacy, err)) < 0)
         return rc;
-    if (request->schema.at != NULL && (rc = vex_chroma_schema_settings(request->schema, &from_schema, err)) < 0)
+    if (request->schema.at != NULL &&
+        (rc = vex_chroma_schema_settings(request->schema, &from_schema, err)) < 0)
         return rc;
     if (says_something(&from_schema) && says_something(&request->settings))
-        return vex_err_set(err, VEX_EBAD_INPUT, "Cannot set both collection config and schema simultaneously");
+        return vex_err_set(err, VEX_EBAD_INPUT,
+                           "Cannot set both collection config and schema simultaneously");
     defaults(&chroma);
     vex_chroma_config_change(&chroma, &legacy);
     vex_chroma_config_change(&chroma, &from_schema);
@@ -172,8 +176,10 @@ int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_creat
     chroma.schema = request->schema;
 
     struct vex_config *config = vex_config_new();
-    struct vex_vector_params params = {.kind = VEX_VECTOR_DENSE, .distance = distances[chroma.space],
-                                       .element = VEX_ELEMENT_F32, .name = VEX_STR("")};
+    struct vex_vector_params params = {.kind = VEX_VECTOR_DENSE,
+                                       .distance = distances[chroma.space],
+                                       .element = VEX_ELEMENT_F32,
+                                       .name = VEX_STR("")};
     if ((rc = vex_config_add_vector(config, &params, err)) < 0) {
         vex_config_unref(config);
         return rc;

@@ -1,5 +1,5 @@
-/* Schemas: which kinds of values under which keys Chroma says are indexed. The engine filters by any key; what a schema switches
- * off is refused, and the complete schema is told back. */
+/* Schemas: which kinds of values under which keys Chroma says are indexed. The engine filters by any key;
+ * what a schema switches off is refused, and the complete schema is told back. */
 #include "api/chroma/internal.h"
 
 #define INDEXES_MAX 2
@@ -50,7 +50,8 @@ static bool enabled(struct vex_value index, bool def)
 
 static int bad(struct vex_err *err, struct vex_str key, const char *why)
 {
-    return vex_err_set(err, VEX_EBAD_INPUT, "Invalid schema: key '" VEX_STR_FMT "': %s", VEX_STR_ARG(key), why);
+    return vex_err_set(err, VEX_EBAD_INPUT, "Invalid schema: key '" VEX_STR_FMT "': %s", VEX_STR_ARG(key),
+                       why);
 }
 
 /* One set of value types: known names, right shapes, no index where it can't be. */
@@ -93,7 +94,8 @@ static void take_hnsw(struct vex_value hnsw, struct vex_chroma_settings *ret)
     }
 }
 
-static int take_config(struct vex_str key, struct vex_value config, struct vex_chroma_settings *ret, struct vex_err *err)
+static int take_config(struct vex_str key, struct vex_value config, struct vex_chroma_settings *ret,
+                       struct vex_err *err)
 {
     struct vex_value space = get(config, "space"), hnsw = get(config, "hnsw"), spann = get(config, "spann");
     struct vex_value function = get(config, "embedding_function");
@@ -108,7 +110,8 @@ static int take_config(struct vex_str key, struct vex_value config, struct vex_c
     if (space.at == NULL)
         return 0;
     for (int i = 0; i < VEX_SPACE_COUNT; i++)
-        if (vex_value_kind(space) == VEX_VALUE_TEXT && vex_str_eq_c(vex_value_text(space), vex_chroma_spaces[i])) {
+        if (vex_value_kind(space) == VEX_VALUE_TEXT &&
+            vex_str_eq_c(vex_value_text(space), vex_chroma_spaces[i])) {
             ret->has_space = true;
             ret->space = (enum vex_chroma_space)i;
             return 0;
@@ -158,7 +161,9 @@ unsigned vex_chroma_schema_type(struct vex_value value)
         return VEX_SCHEMA_SPARSE;
     case VEX_VALUE_ARRAY: {
         struct vex_value_iter it = vex_value_iter(value);
-        return vex_value_next(&it) && vex_value_kind(it.value) < VEX_VALUE_ARRAY ? vex_chroma_schema_type(it.value) : 0;
+        return vex_value_next(&it) && vex_value_kind(it.value) < VEX_VALUE_ARRAY
+                   ? vex_chroma_schema_type(it.value)
+                   : 0;
     }
     default:
         return 0;
@@ -216,8 +221,8 @@ static void put_vector_config(struct vex_buf *out, const struct vex_chroma_confi
     }
 }
 
-static void put_config(struct vex_buf *out, const struct vex_chroma_config *chroma, size_t t, struct vex_value sent,
-                       bool source)
+static void put_config(struct vex_buf *out, const struct vex_chroma_config *chroma, size_t t,
+                       struct vex_value sent, bool source)
 {
     if (t == 1) {
         put_vector_config(out, chroma, source);
@@ -239,8 +244,8 @@ static void put_config(struct vex_buf *out, const struct vex_chroma_config *chro
 /* Where the rule of a value type stands. */
 enum place { DEFAULTS, KEY, DOCUMENT, EMBEDDING };
 
-static void put_type(struct vex_buf *out, const struct vex_chroma_config *chroma, size_t t, struct vex_value sent,
-                     enum place place)
+static void put_type(struct vex_buf *out, const struct vex_chroma_config *chroma, size_t t,
+                     struct vex_value sent, enum place place)
 {
     const struct type_rule *rule = &types[t];
     struct vex_value fallback = place == KEY ? get(get(chroma->schema, "defaults"), rule->name) : absent;
@@ -265,8 +270,8 @@ static void put_type(struct vex_buf *out, const struct vex_chroma_config *chroma
 }
 
 /* Value types of one key: those sent, and those of `bits`. */
-static void put_types(struct vex_buf *out, const struct vex_chroma_config *chroma, struct vex_value sent, unsigned bits,
-                      enum place place)
+static void put_types(struct vex_buf *out, const struct vex_chroma_config *chroma, struct vex_value sent,
+                      unsigned bits, enum place place)
 {
     size_t count = 0;
 

@@ -1,7 +1,7 @@
 /* where and where_document: from the clause as a CBOR value to the filter tree.
  *
- * Keys are taken literally, scalar operators never match an array, $contains matches elements of arrays only. The negative
- * operators are must_not, so they match records that lack the key. */
+ * Keys are taken literally, scalar operators never match an array, $contains matches elements of arrays only.
+ * The negative operators are must_not, so they match records that lack the key. */
 #include "api/chroma/internal.h"
 
 #include "base/text.h"
@@ -81,7 +81,8 @@ static int check_regex(struct lowering *l, struct vex_str pattern)
     int rc = vex_regex_new(pattern, &regex, &err);
 
     if (rc < 0)
-        return vex_err_set(l->err, rc, "Regex syntax errror: regex parse error:\n    " VEX_STR_FMT "\nerror: %s",
+        return vex_err_set(l->err, rc,
+                           "Regex syntax errror: regex parse error:\n    " VEX_STR_FMT "\nerror: %s",
                            VEX_STR_ARG(pattern), err.text);
     vex_regex_free(regex);
     return 0;
@@ -185,8 +186,8 @@ static int lower_range(struct lowering *l, struct vex_path path, struct vex_str 
     return 0;
 }
 
-static int lower_operator(struct lowering *l, struct vex_path path, struct vex_str op, struct vex_value operand,
-                          struct vex_cond *ret)
+static int lower_operator(struct lowering *l, struct vex_path path, struct vex_str op,
+                          struct vex_value operand, struct vex_cond *ret)
 {
     bool array = vex_value_kind(operand) == VEX_VALUE_ARRAY;
     bool in = vex_str_eq_c(op, "$in") || vex_str_eq_c(op, "$nin");
@@ -262,7 +263,8 @@ int vex_chroma_filter(struct vex_arena *arena, const struct vex_chroma_config *c
     if (where.at != NULL && (rc = lower(&l, where, &filter->must.conds[filter->must.count++])) < 0)
         return rc;
     l.document = true;
-    if (where_document.at != NULL && (rc = lower(&l, where_document, &filter->must.conds[filter->must.count++])) < 0)
+    if (where_document.at != NULL &&
+        (rc = lower(&l, where_document, &filter->must.conds[filter->must.count++])) < 0)
         return rc;
     *ret = filter->must.count > 0 ? filter : NULL;
     return 0;

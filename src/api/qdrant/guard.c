@@ -1,9 +1,10 @@
-/* Guard: reads the bytes of a message once, before protobuf-c does, and refuses what protobuf-c would not survive or would take
- * silently.
+/* Guard: reads the bytes of a message once, before protobuf-c does, and refuses what protobuf-c would not
+ * survive or would take silently.
  *
- * protobuf-c descends without a bound (a short message of nested filters overflows the stack), takes any bytes for a string
- * and cuts strings at NUL. The guard counts levels, checks lengths and wire types against the descriptor, and the UTF-8 of
- * strings. It allocates nothing and looks at packed numbers only by their length. */
+ * protobuf-c descends without a bound (a short message of nested filters overflows the stack), takes any
+ * bytes for a string and cuts strings at NUL. The guard counts levels, checks lengths and wire types against
+ * the descriptor, and the UTF-8 of strings. It allocates nothing and looks at packed numbers only by their
+ * length. */
 #include "api/qdrant/rpc.h"
 
 #include "base/text.h"
@@ -87,16 +88,18 @@ static int check_string(struct guard *g, const ProtobufCFieldDescriptor *field, 
 
     g->at += len;
     if (!vex_utf8_valid(text))
-        return vex_err_set(g->err, VEX_EFORMAT,
-                           "failed to decode Protobuf message: %s: invalid string value: data is not UTF-8 encoded",
-                           field->name);
+        return vex_err_set(
+            g->err, VEX_EFORMAT,
+            "failed to decode Protobuf message: %s: invalid string value: data is not UTF-8 encoded",
+            field->name);
     if (len != 0 && memchr(text.ptr, 0, text.len) != NULL)
-        return vex_err_set(g->err, VEX_EFORMAT, "the text in field %s holds a NUL character, which is not supported",
-                           field->name);
+        return vex_err_set(g->err, VEX_EFORMAT,
+                           "the text in field %s holds a NUL character, which is not supported", field->name);
     return 0;
 }
 
-static int check_message(struct guard *g, const ProtobufCMessageDescriptor *type, const uint8_t *end, int levels);
+static int check_message(struct guard *g, const ProtobufCMessageDescriptor *type, const uint8_t *end,
+                         int levels);
 
 static int check_len(struct guard *g, const ProtobufCFieldDescriptor *field, int levels)
 {
@@ -156,7 +159,8 @@ static int check_field(struct guard *g, const ProtobufCMessageDescriptor *type, 
     }
 }
 
-static int check_message(struct guard *g, const ProtobufCMessageDescriptor *type, const uint8_t *end, int levels)
+static int check_message(struct guard *g, const ProtobufCMessageDescriptor *type, const uint8_t *end,
+                         int levels)
 {
     const uint8_t *outer = g->end;
     int code = 0;

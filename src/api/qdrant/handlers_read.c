@@ -1,5 +1,5 @@
-/* Handlers of reads: get, scroll, count, search, query. Each is lowered once, by its cost function when it has run, and then
- * answered on whatever thread the service chose. */
+/* Handlers of reads: get, scroll, count, search, query. Each is lowered once, by its cost function when it
+ * has run, and then answered on whatever thread the service chose. */
 #include "api/qdrant/qdrant.h"
 
 /* A read between lowering and answering; lives in the call's arena as call->state. */
@@ -141,7 +141,8 @@ static int lower_scroll(struct vex_call *call, struct read *read)
             *offset = vex_id_from_text(vex_str_c(in->offset->uuid));
         else if ((code = vex_lower_id(call, in->offset, offset)) < 0)
             return code;
-        if (offset->kind != VEX_ID_UUID && in->offset->point_id_options_case == QDRANT__POINT_ID__POINT_ID_OPTIONS_UUID)
+        if (offset->kind != VEX_ID_UUID &&
+            in->offset->point_id_options_case == QDRANT__POINT_ID__POINT_ID_OPTIONS_UUID)
             vex_id_from_uuid_text(vex_str_c(in->offset->uuid), offset);
         s->offset = offset;
     }
@@ -172,7 +173,8 @@ int vex_qdrant_scroll(struct vex_service *service, struct vex_call *call)
 
     (void)service;
     if (code == 0)
-        code = vex_read_scroll(read->collection, &read->scroll, &context, &hits, &has_next, &next, &call->err);
+        code =
+            vex_read_scroll(read->collection, &read->scroll, &context, &hits, &has_next, &next, &call->err);
     if (code < 0)
         return code;
     out->n_result = hits.count;
@@ -221,7 +223,8 @@ int vex_qdrant_count(struct vex_service *service, struct vex_call *call)
 
 /* ---- search and query ---- */
 
-static int strict_params(struct vex_call *call, struct vex_collection *collection, const struct vex_lowered_query *query)
+static int strict_params(struct vex_call *call, struct vex_collection *collection,
+                         const struct vex_lowered_query *query)
 {
     const struct vex_nearest *n = &query->nearest;
     struct vex_strict_question question = {.has_limit = true,
@@ -308,7 +311,8 @@ static uint64_t cost_of_queries(struct vex_call *call, struct read *read)
         if (!read->queries.list[i].scroll)
             requests[n++] = read->queries.list[i].nearest;
         else
-            cost += read->queries.list[i].nearest.filter != NULL ? vex_read_cost_scan(read->collection, true) : 0;
+            cost +=
+                read->queries.list[i].nearest.filter != NULL ? vex_read_cost_scan(read->collection, true) : 0;
     }
     return cost + (n != 0 ? vex_read_cost_nearest(read->collection, requests, n) : 0);
 }
@@ -338,7 +342,8 @@ uint64_t vex_qdrant_cost_query_batch(struct vex_service *service, struct vex_cal
 }
 
 /* A query of nothing lists points in id order, with the score that the peer gives them. */
-static int list_points(struct vex_call *call, struct read *read, const struct vex_nearest *n, struct vex_hits *ret)
+static int list_points(struct vex_call *call, struct read *read, const struct vex_nearest *n,
+                       struct vex_hits *ret)
 {
     struct vex_read_context context = context_of(call, read);
     struct vex_scroll scroll = {.filter = n->filter,
@@ -393,13 +398,14 @@ static int run_queries(struct vex_call *call, struct read *read, struct vex_hits
     return answer_queries(call, read, *ret);
 }
 
-static Qdrant__ScoredPoint **lift_one(struct vex_call *call, const struct read *read, const struct vex_hits *hits,
-                                      uint32_t at)
+static Qdrant__ScoredPoint **lift_one(struct vex_call *call, const struct read *read,
+                                      const struct vex_hits *hits, uint32_t at)
 {
     return vex_lift_scored(call, &hits[at], read->queries.list[at].nearest.vectors.kind != VEX_VECTORS_NONE);
 }
 
-static Qdrant__BatchResult **lift_batch(struct vex_call *call, const struct read *read, const struct vex_hits *hits)
+static Qdrant__BatchResult **lift_batch(struct vex_call *call, const struct read *read,
+                                        const struct vex_hits *hits)
 {
     uint32_t count = read->queries.count;
     Qdrant__BatchResult **list = VEX_ARENA_ARRAY(&call->arena, Qdrant__BatchResult *, count + 1);

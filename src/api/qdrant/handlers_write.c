@@ -1,11 +1,11 @@
 /* Handlers of writes: lower, submit, and answer when the log or the apply path says so.
  *
- * Lifetime  A mutation must outlive its call when the client bounds the wait: then the answer "WaitTimeout" goes out first. Such a
- *           mutation lives in a heap block of its own with two owners, the engine and the timer; the first to win `over`
- *           answers, the last to leave frees. Without a bound it lives in the call's arena.
- * Order     The timer starts only after submit has returned, because submit reads operations that lie in the call's arena. The
- *           engine may be done by then, so the starter looks at `over` again after starting, and the engine cancels after
- *           winning: one of the two always sees the other. */
+ * Lifetime  A mutation must outlive its call when the client bounds the wait: then the answer "WaitTimeout"
+ * goes out first. Such a mutation lives in a heap block of its own with two owners, the engine and the timer;
+ * the first to win `over` answers, the last to leave frees. Without a bound it lives in the call's arena.
+ * Order     The timer starts only after submit has returned, because submit reads operations that lie in the
+ * call's arena. The engine may be done by then, so the starter looks at `over` again after starting, and the
+ * engine cancels after winning: one of the two always sees the other. */
 #include "api/qdrant/qdrant.h"
 
 #include "api/timer.h"
@@ -76,8 +76,8 @@ static void written(struct vex_mutation *mutation, int code, const struct vex_er
     if (code < 0)
         call->err = *err;
     else
-        answer(call, mutation->wait ? QDRANT__UPDATE_STATUS__Completed : QDRANT__UPDATE_STATUS__Acknowledged, results,
-               mutation->count);
+        answer(call, mutation->wait ? QDRANT__UPDATE_STATUS__Completed : QDRANT__UPDATE_STATUS__Acknowledged,
+               results, mutation->count);
     leave(write);
     vex_rpc_finish(call, code);
 }
@@ -106,9 +106,9 @@ int vex_qdrant_submit(struct vex_service *service, struct vex_call *call, struct
     write->bounded = bounded;
     write->timers = service->timers;
     atomic_store(&write->owners, 2);
-    write->mutation =
-        (struct vex_mutation){.ops = ops, .count = count, .wait = wait, .done = written};
-    write->timer = (struct vex_timer){.at_ns = call->started_ns + timeout_sec * 1000000000u, .fire = timed_out};
+    write->mutation = (struct vex_mutation){.ops = ops, .count = count, .wait = wait, .done = written};
+    write->timer =
+        (struct vex_timer){.at_ns = call->started_ns + timeout_sec * 1000000000u, .fire = timed_out};
     code = vex_collection_submit(collection, &write->mutation, &call->err);
     if (code < 0) {
         if (bounded)
@@ -124,7 +124,8 @@ int vex_qdrant_submit(struct vex_service *service, struct vex_call *call, struct
 }
 
 static int submit_one(struct vex_service *service, struct vex_call *call, const char *collection_name,
-                      const Qdrant__PointsUpdateOperation *operation, bool wait, bool has_timeout, uint64_t timeout)
+                      const Qdrant__PointsUpdateOperation *operation, bool wait, bool has_timeout,
+                      uint64_t timeout)
 {
     struct vex_op *op = VEX_ARENA_NEW(&call->arena, struct vex_op);
     struct vex_strict_question question = {.has_timeout = has_timeout, .timeout = timeout};
@@ -148,7 +149,8 @@ static int submit_one(struct vex_service *service, struct vex_call *call, const 
 int vex_qdrant_upsert(struct vex_service *service, struct vex_call *call)
 {
     const Qdrant__UpsertPoints *in = call->request;
-    Qdrant__PointsUpdateOperation__PointStructList list = QDRANT__POINTS_UPDATE_OPERATION__POINT_STRUCT_LIST__INIT;
+    Qdrant__PointsUpdateOperation__PointStructList list =
+        QDRANT__POINTS_UPDATE_OPERATION__POINT_STRUCT_LIST__INIT;
     Qdrant__PointsUpdateOperation operation = QDRANT__POINTS_UPDATE_OPERATION__INIT;
 
     list.n_points = in->n_points;
@@ -176,7 +178,8 @@ int vex_qdrant_delete_points(struct vex_service *service, struct vex_call *call)
 int vex_qdrant_update_vectors(struct vex_service *service, struct vex_call *call)
 {
     const Qdrant__UpdatePointVectors *in = call->request;
-    Qdrant__PointsUpdateOperation__UpdateVectors vectors = QDRANT__POINTS_UPDATE_OPERATION__UPDATE_VECTORS__INIT;
+    Qdrant__PointsUpdateOperation__UpdateVectors vectors =
+        QDRANT__POINTS_UPDATE_OPERATION__UPDATE_VECTORS__INIT;
     Qdrant__PointsUpdateOperation operation = QDRANT__POINTS_UPDATE_OPERATION__INIT;
 
     vectors.n_points = in->n_points;
@@ -190,7 +193,8 @@ int vex_qdrant_update_vectors(struct vex_service *service, struct vex_call *call
 int vex_qdrant_delete_vectors(struct vex_service *service, struct vex_call *call)
 {
     const Qdrant__DeletePointVectors *in = call->request;
-    Qdrant__PointsUpdateOperation__DeleteVectors vectors = QDRANT__POINTS_UPDATE_OPERATION__DELETE_VECTORS__INIT;
+    Qdrant__PointsUpdateOperation__DeleteVectors vectors =
+        QDRANT__POINTS_UPDATE_OPERATION__DELETE_VECTORS__INIT;
     Qdrant__PointsUpdateOperation operation = QDRANT__POINTS_UPDATE_OPERATION__INIT;
 
     vectors.points_selector = in->points_selector;
@@ -218,7 +222,8 @@ int vex_qdrant_set_payload(struct vex_service *service, struct vex_call *call)
 int vex_qdrant_overwrite_payload(struct vex_service *service, struct vex_call *call)
 {
     const Qdrant__SetPayloadPoints *in = call->request;
-    Qdrant__PointsUpdateOperation__OverwritePayload set = QDRANT__POINTS_UPDATE_OPERATION__OVERWRITE_PAYLOAD__INIT;
+    Qdrant__PointsUpdateOperation__OverwritePayload set =
+        QDRANT__POINTS_UPDATE_OPERATION__OVERWRITE_PAYLOAD__INIT;
     Qdrant__PointsUpdateOperation operation = QDRANT__POINTS_UPDATE_OPERATION__INIT;
 
     set.n_payload = in->n_payload;
@@ -273,8 +278,8 @@ int vex_qdrant_update_batch(struct vex_service *service, struct vex_call *call)
     if (code < 0)
         return code;
     if (in->n_operations != 0) /* an empty batch is fine and does nothing */
-        code = vex_qdrant_submit(service, call, collection, ops, (uint32_t)in->n_operations, in->wait, in->has_timeout,
-                                 in->timeout);
+        code = vex_qdrant_submit(service, call, collection, ops, (uint32_t)in->n_operations, in->wait,
+                                 in->has_timeout, in->timeout);
     vex_collection_unref(collection);
     return code;
 }

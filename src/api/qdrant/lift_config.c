@@ -1,5 +1,5 @@
-/* What a configuration looks like to a client: the stored document over the peer's defaults, with the vectors that the engine
- * really has, so that collections of other dialects and vectors added later show as well. */
+/* What a configuration looks like to a client: the stored document over the peer's defaults, with the vectors
+ * that the engine really has, so that collections of other dialects and vectors added later show as well. */
 #include "api/qdrant/qdrant.h"
 
 static int distance_of(enum vex_distance distance)
@@ -52,7 +52,8 @@ static Qdrant__VectorParams *lift_dense(struct vex_call *call, const struct vex_
     out->size = params->size;
     out->distance = (Qdrant__Distance)distance_of(params->distance);
     if (params->kind == VEX_VECTOR_MULTI && out->multivector_config == NULL)
-        out->multivector_config = VEX_MESSAGE(call, Qdrant__MultiVectorConfig, qdrant__multi_vector_config__descriptor);
+        out->multivector_config =
+            VEX_MESSAGE(call, Qdrant__MultiVectorConfig, qdrant__multi_vector_config__descriptor);
     if (out->multivector_config != NULL)
         out->multivector_config->has_comparator = true;
     return out;
@@ -62,8 +63,8 @@ static void lift_sparse(struct vex_call *call, const struct vex_vector_params *p
                         const Qdrant__CollectionConfig *doc, Qdrant__SparseVectorConfig *map)
 {
     Qdrant__SparseVectorParams *value = find_sparse(doc, params->name);
-    Qdrant__SparseVectorConfig__MapEntry *entry = VEX_MESSAGE(call, Qdrant__SparseVectorConfig__MapEntry,
-                                                              qdrant__sparse_vector_config__map_entry__descriptor);
+    Qdrant__SparseVectorConfig__MapEntry *entry = VEX_MESSAGE(
+        call, Qdrant__SparseVectorConfig__MapEntry, qdrant__sparse_vector_config__map_entry__descriptor);
 
     if (value == NULL)
         value = VEX_MESSAGE(call, Qdrant__SparseVectorParams, qdrant__sparse_vector_params__descriptor);
@@ -76,16 +77,18 @@ static void lift_sparse(struct vex_call *call, const struct vex_vector_params *p
     map->map[map->n_map++] = entry;
 }
 
-static void lift_vectors(struct vex_call *call, const struct vex_config *config, const Qdrant__CollectionConfig *doc,
-                         Qdrant__CollectionParams *out)
+static void lift_vectors(struct vex_call *call, const struct vex_config *config,
+                         const Qdrant__CollectionConfig *doc, Qdrant__CollectionParams *out)
 {
     Qdrant__VectorParamsMap *map =
         VEX_MESSAGE(call, Qdrant__VectorParamsMap, qdrant__vector_params_map__descriptor);
     Qdrant__SparseVectorConfig *sparse =
         VEX_MESSAGE(call, Qdrant__SparseVectorConfig, qdrant__sparse_vector_config__descriptor);
-    Qdrant__VectorsConfig *vectors = VEX_MESSAGE(call, Qdrant__VectorsConfig, qdrant__vectors_config__descriptor);
+    Qdrant__VectorsConfig *vectors =
+        VEX_MESSAGE(call, Qdrant__VectorsConfig, qdrant__vectors_config__descriptor);
 
-    sparse->map = VEX_ARENA_ARRAY(&call->arena, Qdrant__SparseVectorConfig__MapEntry *, config->vector_count + 1);
+    sparse->map =
+        VEX_ARENA_ARRAY(&call->arena, Qdrant__SparseVectorConfig__MapEntry *, config->vector_count + 1);
     for (uint32_t i = 0; i < config->vector_count; i++) {
         const struct vex_vector_params *params = &config->vectors[i];
 
@@ -104,15 +107,16 @@ static void lift_vectors(struct vex_call *call, const struct vex_config *config,
     out->sparse_vectors_config = sparse->n_map != 0 ? sparse : NULL;
 }
 
-#define SET(message, field, value)                                                                                     \
-    do {                                                                                                               \
-        (message)->has_##field = true;                                                                                 \
-        (message)->field = (value);                                                                                    \
+#define SET(message, field, value)                                                                           \
+    do {                                                                                                     \
+        (message)->has_##field = true;                                                                       \
+        (message)->field = (value);                                                                          \
     } while (0)
 
 static Qdrant__CollectionParams *default_params(struct vex_call *call)
 {
-    Qdrant__CollectionParams *out = VEX_MESSAGE(call, Qdrant__CollectionParams, qdrant__collection_params__descriptor);
+    Qdrant__CollectionParams *out =
+        VEX_MESSAGE(call, Qdrant__CollectionParams, qdrant__collection_params__descriptor);
 
     SET(out, shard_number, 1);
     SET(out, on_disk_payload, true);
@@ -123,7 +127,8 @@ static Qdrant__CollectionParams *default_params(struct vex_call *call)
 
 static Qdrant__HnswConfigDiff *default_hnsw(struct vex_call *call)
 {
-    Qdrant__HnswConfigDiff *out = VEX_MESSAGE(call, Qdrant__HnswConfigDiff, qdrant__hnsw_config_diff__descriptor);
+    Qdrant__HnswConfigDiff *out =
+        VEX_MESSAGE(call, Qdrant__HnswConfigDiff, qdrant__hnsw_config_diff__descriptor);
 
     SET(out, m, 16);
     SET(out, ef_construct, 100);
@@ -154,7 +159,8 @@ static Qdrant__OptimizersConfigDiff *default_optimizer(struct vex_call *call)
 
 static Qdrant__WalConfigDiff *default_wal(struct vex_call *call)
 {
-    Qdrant__WalConfigDiff *out = VEX_MESSAGE(call, Qdrant__WalConfigDiff, qdrant__wal_config_diff__descriptor);
+    Qdrant__WalConfigDiff *out =
+        VEX_MESSAGE(call, Qdrant__WalConfigDiff, qdrant__wal_config_diff__descriptor);
 
     SET(out, wal_capacity_mb, 32);
     SET(out, wal_segments_ahead, 0);
@@ -163,7 +169,8 @@ static Qdrant__WalConfigDiff *default_wal(struct vex_call *call)
 }
 
 /* REST prints metadata from CBOR, like payloads. */
-static void lift_metadata(struct vex_call *call, const Qdrant__CollectionConfig *doc, Qdrant__CollectionConfig *out)
+static void lift_metadata(struct vex_call *call, const Qdrant__CollectionConfig *doc,
+                          Qdrant__CollectionConfig *out)
 {
     struct vex_str bytes;
 
@@ -181,7 +188,8 @@ static void lift_metadata(struct vex_call *call, const Qdrant__CollectionConfig 
 Qdrant__CollectionConfig *vex_lift_config(struct vex_call *call, const struct vex_config *config,
                                           Qdrant__CollectionConfig *doc)
 {
-    Qdrant__CollectionConfig *out = VEX_MESSAGE(call, Qdrant__CollectionConfig, qdrant__collection_config__descriptor);
+    Qdrant__CollectionConfig *out =
+        VEX_MESSAGE(call, Qdrant__CollectionConfig, qdrant__collection_config__descriptor);
 
     out->params = default_params(call);
     if (doc->params != NULL)

@@ -42,7 +42,8 @@ static Qdrant__VectorOutput *lift_vector(struct vex_call *call, const struct vex
         out->sparse->indices = (uint32_t *)(uintptr_t)v->indices;
     } else {
         out->vector_case = QDRANT__VECTOR_OUTPUT__VECTOR_MULTI_DENSE;
-        out->multi_dense = VEX_MESSAGE(call, Qdrant__MultiDenseVector, qdrant__multi_dense_vector__descriptor);
+        out->multi_dense =
+            VEX_MESSAGE(call, Qdrant__MultiDenseVector, qdrant__multi_dense_vector__descriptor);
         out->multi_dense->n_vectors = v->rows;
         out->multi_dense->vectors = VEX_ARENA_ARRAY(&call->arena, Qdrant__DenseVector *, v->rows + 1);
         for (uint32_t i = 0; i < v->rows; i++)
@@ -57,7 +58,8 @@ static Qdrant__NamedVectorsOutput *lift_named(struct vex_call *call, const struc
         VEX_MESSAGE(call, Qdrant__NamedVectorsOutput, qdrant__named_vectors_output__descriptor);
 
     out->n_vectors = hit->vector_count;
-    out->vectors = VEX_ARENA_ARRAY(&call->arena, Qdrant__NamedVectorsOutput__VectorsEntry *, hit->vector_count + 1);
+    out->vectors =
+        VEX_ARENA_ARRAY(&call->arena, Qdrant__NamedVectorsOutput__VectorsEntry *, hit->vector_count + 1);
     for (uint32_t i = 0; i < hit->vector_count; i++) {
         const struct vex_vector_value *v = &hit->vectors[i];
 
@@ -96,8 +98,9 @@ Qdrant__ScoredPoint **vex_lift_scored(struct vex_call *call, const struct vex_hi
         out->score = hit->score;
         out->version = hit->version;
         if (hit->has_payload)
-            vex_lift_payload(call, hit->payload, &out->base, 2, &qdrant__scored_point__payload_entry__descriptor,
-                             &out->n_payload, (void ***)(void *)&out->payload);
+            vex_lift_payload(call, hit->payload, &out->base, 2,
+                             &qdrant__scored_point__payload_entry__descriptor, &out->n_payload,
+                             (void ***)(void *)&out->payload);
         if (with_vectors)
             out->vectors = vex_lift_vectors(call, hit);
         list[i] = out;
@@ -105,18 +108,21 @@ Qdrant__ScoredPoint **vex_lift_scored(struct vex_call *call, const struct vex_hi
     return list;
 }
 
-Qdrant__RetrievedPoint **vex_lift_retrieved(struct vex_call *call, const struct vex_hits *hits, bool with_vectors)
+Qdrant__RetrievedPoint **vex_lift_retrieved(struct vex_call *call, const struct vex_hits *hits,
+                                            bool with_vectors)
 {
     Qdrant__RetrievedPoint **list = VEX_ARENA_ARRAY(&call->arena, Qdrant__RetrievedPoint *, hits->count + 1);
 
     for (size_t i = 0; i < hits->count; i++) {
         const struct vex_hit *hit = &hits->hits[i];
-        Qdrant__RetrievedPoint *out = VEX_MESSAGE(call, Qdrant__RetrievedPoint, qdrant__retrieved_point__descriptor);
+        Qdrant__RetrievedPoint *out =
+            VEX_MESSAGE(call, Qdrant__RetrievedPoint, qdrant__retrieved_point__descriptor);
 
         out->id = vex_lift_id(call, &hit->id);
         if (hit->has_payload)
-            vex_lift_payload(call, hit->payload, &out->base, 2, &qdrant__retrieved_point__payload_entry__descriptor,
-                             &out->n_payload, (void ***)(void *)&out->payload);
+            vex_lift_payload(call, hit->payload, &out->base, 2,
+                             &qdrant__retrieved_point__payload_entry__descriptor, &out->n_payload,
+                             (void ***)(void *)&out->payload);
         if (with_vectors)
             out->vectors = vex_lift_vectors(call, hit);
         list[i] = out;

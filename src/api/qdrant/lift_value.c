@@ -1,9 +1,9 @@
 /* Lifting payloads: CBOR to the wire bytes of qdrant.Value, in one pass, without a tree of messages.
  *
- * Format    A map is a run of entries { 1: key, 2: Value }. Value: 1 null, 2 double, 3 integer, 4 string, 5 bool, 6 Struct { 1:
- *           entry ... }, 7 ListValue { 1: Value ... }. The length of a nested message is known only at its end: one byte is
- *           left for it, and the few that need more are moved.
- *           The bytes ride in the message as one unknown field, whose data may hold further keys after the first. */
+ * Format    A map is a run of entries { 1: key, 2: Value }. Value: 1 null, 2 double, 3 integer, 4 string, 5
+ * bool, 6 Struct { 1: entry ... }, 7 ListValue { 1: Value ... }. The length of a nested message is known only
+ * at its end: one byte is left for it, and the few that need more are moved. The bytes ride in the message as
+ * one unknown field, whose data may hold further keys after the first. */
 #include "api/qdrant/qdrant.h"
 
 #define VARINT_MAX 10
@@ -143,21 +143,23 @@ struct entry {
     Qdrant__Value *value;
 };
 
-static void lift_raw(struct vex_call *call, struct vex_value payload, const ProtobufCMessageDescriptor *entry_type,
-                     size_t *ret_count, void ***ret_entries)
+static void lift_raw(struct vex_call *call, struct vex_value payload,
+                     const ProtobufCMessageDescriptor *entry_type, size_t *ret_count, void ***ret_entries)
 {
     struct entry *entry = (struct entry *)(void *)vex_rpc_message(&call->arena, entry_type);
     void **list = VEX_ARENA_ARRAY(&call->arena, void *, 1);
 
     entry->key = vex_raw_key;
-    entry->value = vex_raw_value_new(&call->arena, payload.at != NULL ? payload : (struct vex_value){empty_map});
+    entry->value =
+        vex_raw_value_new(&call->arena, payload.at != NULL ? payload : (struct vex_value){empty_map});
     list[0] = entry;
     *ret_entries = list;
     *ret_count = 1;
 }
 
-void vex_lift_payload(struct vex_call *call, struct vex_value payload, ProtobufCMessage *message, uint32_t field,
-                      const ProtobufCMessageDescriptor *entry_type, size_t *ret_count, void ***ret_entries)
+void vex_lift_payload(struct vex_call *call, struct vex_value payload, ProtobufCMessage *message,
+                      uint32_t field, const ProtobufCMessageDescriptor *entry_type, size_t *ret_count,
+                      void ***ret_entries)
 {
     ProtobufCMessageUnknownField *bytes;
     struct vex_buf out;

@@ -1,5 +1,6 @@
-/* Lowering configurations: the vectors become the engine's typed ones, all the rest is kept as the document the client wrote,
- * a packed CollectionConfig. Defaults are not stored: they are filled in where the configuration is shown. */
+/* Lowering configurations: the vectors become the engine's typed ones, all the rest is kept as the document
+ * the client wrote, a packed CollectionConfig. Defaults are not stored: they are filled in where the
+ * configuration is shown. */
 #include "api/qdrant/qdrant.h"
 
 int vex_lower_distance(struct vex_call *call, int in, enum vex_distance *ret)
@@ -44,10 +45,12 @@ int vex_lower_datatype(struct vex_call *call, bool has, int in, enum vex_element
     }
 }
 
-static int add_dense(struct vex_call *call, const char *name, const Qdrant__VectorParams *in, struct vex_config *config)
+static int add_dense(struct vex_call *call, const char *name, const Qdrant__VectorParams *in,
+                     struct vex_config *config)
 {
     struct vex_vector_params params = {.name = vex_str_c(name),
-                                       .kind = in->multivector_config != NULL ? VEX_VECTOR_MULTI : VEX_VECTOR_DENSE,
+                                       .kind = in->multivector_config != NULL ? VEX_VECTOR_MULTI
+                                                                              : VEX_VECTOR_DENSE,
                                        .size = (uint32_t)in->size};
     int code;
 
@@ -103,8 +106,8 @@ int vex_qdrant_doc(struct vex_call *call, const struct vex_config *config, Qdran
         *ret = VEX_MESSAGE(call, Qdrant__CollectionConfig, qdrant__collection_config__descriptor);
         return 0;
     }
-    *ret = (Qdrant__CollectionConfig *)(void *)vex_rpc_unpack(&call->arena, &qdrant__collection_config__descriptor,
-                                                               bytes);
+    *ret = (Qdrant__CollectionConfig *)(void *)vex_rpc_unpack(&call->arena,
+                                                              &qdrant__collection_config__descriptor, bytes);
     return *ret != NULL ? 0 : vex_err_set(&call->err, VEX_ECORRUPT, "the stored configuration can't be read");
 }
 
@@ -132,8 +135,9 @@ int vex_lower_create(struct vex_call *call, const Qdrant__CreateCollection *in, 
     params.has_shard_number = in->has_shard_number;
     params.shard_number = in->shard_number;
     params.has_on_disk_payload = true;
-    params.on_disk_payload = in->has_on_disk_payload ? in->on_disk_payload
-                                                     : vex_conf_bool(call->service->options.conf, VEX_CONF_ON_DISK_PAYLOAD);
+    params.on_disk_payload = in->has_on_disk_payload
+                                 ? in->on_disk_payload
+                                 : vex_conf_bool(call->service->options.conf, VEX_CONF_ON_DISK_PAYLOAD);
     params.vectors_config = in->vectors_config;
     params.sparse_vectors_config = in->sparse_vectors_config;
     params.has_replication_factor = in->has_replication_factor;

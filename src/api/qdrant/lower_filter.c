@@ -3,10 +3,11 @@
 
 #include "api/qdrant/qdrant.h"
 
-static int lower_filter(struct vex_call *call, const Qdrant__Filter *in, unsigned depth, struct vex_filter **ret);
+static int lower_filter(struct vex_call *call, const Qdrant__Filter *in, unsigned depth,
+                        struct vex_filter **ret);
 
-static int lower_values(struct vex_call *call, const Qdrant__RepeatedStrings *texts, const Qdrant__RepeatedIntegers *ints,
-                        struct vex_cond_values *ret)
+static int lower_values(struct vex_call *call, const Qdrant__RepeatedStrings *texts,
+                        const Qdrant__RepeatedIntegers *ints, struct vex_cond_values *ret)
 {
     if (texts != NULL) {
         ret->texts = VEX_ARENA_ARRAY(&call->arena, struct vex_str, texts->n_strings + 1);
@@ -106,7 +107,8 @@ static int lower_count(const Qdrant__ValuesCount *in, struct vex_cond *ret)
 
 #define SECONDS_MAX 253402300799ll /* end of the year 9999 */
 
-static int lower_time(struct vex_call *call, const Google__Protobuf__Timestamp *in, bool *ret_has, int64_t *ret)
+static int lower_time(struct vex_call *call, const Google__Protobuf__Timestamp *in, bool *ret_has,
+                      int64_t *ret)
 {
     *ret_has = in != NULL;
     if (in == NULL)
@@ -138,10 +140,11 @@ static int lower_geo(struct vex_call *call, const Qdrant__GeoPoint *in, struct v
     *ret = (struct vex_geo){.lon = in->lon, .lat = in->lat};
     if (in->lat >= -90 && in->lat <= 90 && in->lon >= -180 && in->lon <= 180)
         return 0;
-    return vex_qdrant_malformed(call,
-                                "Wrong format of GeoPoint payload: expected `lat` = %g within [-90;90] and `lon` = %g "
-                                "within [-180;180]",
-                                in->lat, in->lon);
+    return vex_qdrant_malformed(
+        call,
+        "Wrong format of GeoPoint payload: expected `lat` = %g within [-90;90] and `lon` = %g "
+        "within [-180;180]",
+        in->lat, in->lon);
 }
 
 static int lower_ring(struct vex_call *call, const Qdrant__GeoLineString *in, struct vex_geo_ring *ret)
@@ -249,7 +252,8 @@ static int lower_field(struct vex_call *call, const Qdrant__FieldCondition *in, 
     return 0;
 }
 
-static int lower_nested(struct vex_call *call, const Qdrant__NestedCondition *in, unsigned depth, struct vex_cond *ret)
+static int lower_nested(struct vex_call *call, const Qdrant__NestedCondition *in, unsigned depth,
+                        struct vex_cond *ret)
 {
     int code = vex_lower_path(call, in->key, &ret->path);
 
@@ -262,8 +266,8 @@ static int lower_nested(struct vex_call *call, const Qdrant__NestedCondition *in
 }
 
 /* *ret_any false: nothing is set, which matches everything. */
-static int lower_condition(struct vex_call *call, const Qdrant__Condition *in, unsigned depth, struct vex_cond *ret,
-                           bool *ret_any)
+static int lower_condition(struct vex_call *call, const Qdrant__Condition *in, unsigned depth,
+                           struct vex_cond *ret, bool *ret_any)
 {
     *ret_any = true;
     switch (in->condition_one_of_case) {
@@ -320,7 +324,8 @@ static int lower_list(struct vex_call *call, Qdrant__Condition *const *in, size_
     return 0;
 }
 
-static int lower_filter(struct vex_call *call, const Qdrant__Filter *in, unsigned depth, struct vex_filter **ret)
+static int lower_filter(struct vex_call *call, const Qdrant__Filter *in, unsigned depth,
+                        struct vex_filter **ret)
 {
     struct vex_filter *filter;
     int code;
@@ -335,7 +340,8 @@ static int lower_filter(struct vex_call *call, const Qdrant__Filter *in, unsigne
     if (in->min_should != NULL) {
         filter->has_min_should = true;
         filter->min_count = in->min_should->min_count;
-        code = lower_list(call, in->min_should->conditions, in->min_should->n_conditions, depth, &filter->min_should);
+        code = lower_list(call, in->min_should->conditions, in->min_should->n_conditions, depth,
+                          &filter->min_should);
         if (code < 0)
             return code;
     }

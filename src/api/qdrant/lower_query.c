@@ -3,7 +3,8 @@
 
 #define LIMIT_DEFAULT 10
 
-static int lower_paths(struct vex_call *call, char *const *texts, size_t count, struct vex_payload_selector *ret)
+static int lower_paths(struct vex_call *call, char *const *texts, size_t count,
+                       struct vex_payload_selector *ret)
 {
     struct vex_path *paths = VEX_ARENA_ARRAY(&call->arena, struct vex_path, count + 1);
 
@@ -39,7 +40,8 @@ int vex_lower_with_payload(struct vex_call *call, const Qdrant__WithPayloadSelec
     }
 }
 
-int vex_lower_with_vectors(struct vex_call *call, const Qdrant__WithVectorsSelector *in, struct vex_vector_selector *ret)
+int vex_lower_with_vectors(struct vex_call *call, const Qdrant__WithVectorsSelector *in,
+                           struct vex_vector_selector *ret)
 {
     *ret = (struct vex_vector_selector){.kind = VEX_VECTORS_NONE};
     if (in == NULL)
@@ -92,7 +94,8 @@ int vex_lower_search(struct vex_call *call, const Qdrant__SearchPoints *in, stru
     return vex_lower_with_vectors(call, in->with_vectors, &n->vectors);
 }
 
-/* The vector of a point of another collection stands for the query; that point is not left out of the answer. */
+/* The vector of a point of another collection stands for the query; that point is not left out of the answer.
+ */
 static int lower_lookup(struct vex_call *call, const Qdrant__LookupLocation *in, const struct vex_id *id,
                         struct vex_nearest *ret)
 {
@@ -105,24 +108,27 @@ static int lower_lookup(struct vex_call *call, const Qdrant__LookupLocation *in,
     struct vex_hits hits;
     int code;
 
-    if (vex_engine_find(call->service->engine, vex_str_c(in->collection_name), true, &collection, &call->err) < 0)
-        return vex_err_set(&call->err, VEX_ENOT_FOUND, "Collection %.255s not found", in->collection_name);
+    if (vex_engine_find(call->service->engine, vex_str_c(in->collection_name), true, &collection,
+                        &call->err) < 0)
+        return vex_err_set(&call->err, VEX_ENOT_FOUND, "Collection %.1020s not found",
+                           in->collection_name != NULL ? in->collection_name : "");
     code = vex_read_retrieve(collection, &request, &context, &hits, &call->err);
     vex_collection_unref(collection);
     if (code < 0)
         return code;
     text = vex_id_text(&call->arena, id);
     if (hits.count == 0)
-        return vex_err_set(&call->err, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found", VEX_STR_ARG(text));
+        return vex_err_set(&call->err, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found",
+                           VEX_STR_ARG(text));
     if (hits.hits[0].vector_count == 0)
-        return vex_err_set(&call->err, VEX_ENOT_FOUND, "Vector with name \"" VEX_STR_FMT "\" for point not found",
-                           VEX_STR_ARG(name));
+        return vex_err_set(&call->err, VEX_ENOT_FOUND,
+                           "Vector with name \"" VEX_STR_FMT "\" for point not found", VEX_STR_ARG(name));
     ret->query = hits.hits[0].vectors[0];
     return 0;
 }
 
-static int lower_nearest(struct vex_call *call, const Qdrant__QueryPoints *in, const Qdrant__VectorInput *input,
-                         struct vex_nearest *ret)
+static int lower_nearest(struct vex_call *call, const Qdrant__QueryPoints *in,
+                         const Qdrant__VectorInput *input, struct vex_nearest *ret)
 {
     struct vex_id *id;
     int code;
@@ -187,8 +193,9 @@ int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct
     n->threshold = in->score_threshold;
     lower_params(in->params, n);
     if (in->query == NULL && in->n_prefetch != 0)
-        return vex_err_set(&call->err, VEX_EBAD_REQUEST,
-                           "A query is needed to merge the prefetches. Can't have prefetches without defining a query.");
+        return vex_err_set(
+            &call->err, VEX_EBAD_REQUEST,
+            "A query is needed to merge the prefetches. Can't have prefetches without defining a query.");
     if (in->query != NULL && in->query->variant_case != QDRANT__QUERY__VARIANT_NEAREST)
         return refuse_kind(call, in);
     if (in->n_prefetch != 0)

@@ -14,7 +14,8 @@ struct entry {
     Qdrant__Value *value;
 };
 
-_Static_assert(sizeof(struct entry) == sizeof(Qdrant__PointStruct__PayloadEntry), "payload entries are alike");
+_Static_assert(sizeof(struct entry) == sizeof(Qdrant__PointStruct__PayloadEntry),
+               "payload entries are alike");
 _Static_assert(sizeof(struct entry) == sizeof(Qdrant__Struct__FieldsEntry), "struct entries are alike");
 
 Qdrant__Value *vex_raw_value_new(struct vex_arena *arena, struct vex_value value)
@@ -69,7 +70,8 @@ int vex_lower_path(struct vex_call *call, const char *text, struct vex_path *ret
     return vex_qdrant_malformed(call, "Invalid json path: '%.*s'", VEX_STR_ARG(path));
 }
 
-static int put_map(struct vex_call *call, struct vex_buf *out, void *const *entries, size_t count, unsigned depth);
+static int put_map(struct vex_call *call, struct vex_buf *out, void *const *entries, size_t count,
+                   unsigned depth);
 
 static int put_value(struct vex_call *call, struct vex_buf *out, const Qdrant__Value *v, unsigned depth)
 {
@@ -97,7 +99,8 @@ static int put_value(struct vex_call *call, struct vex_buf *out, const Qdrant__V
         vex_value_put_bool(out, v->bool_value);
         return 0;
     case QDRANT__VALUE__KIND_STRUCT_VALUE:
-        return put_map(call, out, (void *const *)v->struct_value->fields, v->struct_value->n_fields, depth + 1);
+        return put_map(call, out, (void *const *)v->struct_value->fields, v->struct_value->n_fields,
+                       depth + 1);
     case QDRANT__VALUE__KIND_LIST_VALUE:
         vex_value_put_array(out, v->list_value->n_values);
         for (size_t i = 0; i < v->list_value->n_values; i++) {
@@ -135,7 +138,8 @@ static int by_key(const void *a, const void *b)
 
 #define QUADRATIC_MAX 16
 
-/* Marks the entries that a later one of the same key replaces; the number that stay. NULL: none is replaced. */
+/* Marks the entries that a later one of the same key replaces; the number that stay. NULL: none is replaced.
+ */
 static size_t find_replaced(struct vex_call *call, void *const *entries, size_t count, bool **ret)
 {
     size_t stay = count;
@@ -169,7 +173,8 @@ static size_t find_replaced(struct vex_call *call, void *const *entries, size_t 
     return stay;
 }
 
-static int put_map(struct vex_call *call, struct vex_buf *out, void *const *entries, size_t count, unsigned depth)
+static int put_map(struct vex_call *call, struct vex_buf *out, void *const *entries, size_t count,
+                   unsigned depth)
 {
     bool *replaced;
     size_t stay;
@@ -208,7 +213,8 @@ int vex_lower_payload(struct vex_call *call, void *const *entries, size_t count,
     if (code < 0)
         return code;
     if (out.len > VEX_PAYLOAD_MAX)
-        return vex_err_set(&call->err, VEX_ETOO_LARGE, "payload of a point is larger than %u bytes", VEX_PAYLOAD_MAX);
+        return vex_err_set(&call->err, VEX_ETOO_LARGE, "payload of a point is larger than %u bytes",
+                           VEX_PAYLOAD_MAX);
     *ret = vex_buf_str(&out);
     return 0;
 }

@@ -5,7 +5,8 @@
 
 int vex_lower_finite(struct vex_call *call, const float *values, size_t count)
 {
-    /* x - x is zero for every finite x and NaN for the others: one sum tells, without a branch per element. */
+    /* x - x is zero for every finite x and NaN for the others: one sum tells, without a branch per element.
+     */
     float sum = 0;
 
     for (size_t i = 0; i < count; i++)
@@ -23,11 +24,12 @@ static int lower_dense(struct vex_call *call, const float *values, size_t count,
     return vex_lower_finite(call, values, count);
 }
 
-static int lower_sparse(struct vex_call *call, const float *values, size_t value_count, const uint32_t *indices,
-                        size_t index_count, struct vex_vector_value *ret)
+static int lower_sparse(struct vex_call *call, const float *values, size_t value_count,
+                        const uint32_t *indices, size_t index_count, struct vex_vector_value *ret)
 {
     if (value_count != index_count)
-        return vex_err_set(&call->err, VEX_EBAD_INPUT, "Sparse indices does not match sparse vector conditions");
+        return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                           "Sparse indices does not match sparse vector conditions");
     ret->kind = VEX_VECTOR_SPARSE;
     ret->values = values;
     ret->indices = indices;
@@ -35,7 +37,8 @@ static int lower_sparse(struct vex_call *call, const float *values, size_t value
     return vex_lower_finite(call, values, value_count);
 }
 
-static int lower_multi(struct vex_call *call, const Qdrant__MultiDenseVector *in, struct vex_vector_value *ret)
+static int lower_multi(struct vex_call *call, const Qdrant__MultiDenseVector *in,
+                       struct vex_vector_value *ret)
 {
     size_t rows = in->n_vectors, size = rows != 0 ? in->vectors[0]->n_data : 0;
     float *all;
@@ -67,8 +70,8 @@ static int lower_flat(struct vex_call *call, const Qdrant__Vector *in, struct ve
     if (!in->has_vectors_count || in->vectors_count == 0)
         return lower_dense(call, in->data, in->n_data, ret);
     if (in->n_data == 0 || in->n_data % in->vectors_count != 0)
-        return vex_qdrant_malformed(call, "vectors_count %u does not divide the vector's length %zu", in->vectors_count,
-                                    in->n_data);
+        return vex_qdrant_malformed(call, "vectors_count %u does not divide the vector's length %zu",
+                                    in->vectors_count, in->n_data);
     ret->kind = VEX_VECTOR_MULTI;
     ret->values = in->data;
     ret->rows = in->vectors_count;
@@ -84,8 +87,8 @@ int vex_lower_vector(struct vex_call *call, const Qdrant__Vector *in, struct vex
     case QDRANT__VECTOR__VECTOR_DENSE:
         return lower_dense(call, in->dense->data, in->dense->n_data, ret);
     case QDRANT__VECTOR__VECTOR_SPARSE:
-        return lower_sparse(call, in->sparse->values, in->sparse->n_values, in->sparse->indices, in->sparse->n_indices,
-                            ret);
+        return lower_sparse(call, in->sparse->values, in->sparse->n_values, in->sparse->indices,
+                            in->sparse->n_indices, ret);
     case QDRANT__VECTOR__VECTOR_MULTI_DENSE:
         return lower_multi(call, in->multi_dense, ret);
     case QDRANT__VECTOR__VECTOR__NOT_SET:
@@ -101,8 +104,8 @@ int vex_lower_vector_input(struct vex_call *call, const Qdrant__VectorInput *in,
     case QDRANT__VECTOR_INPUT__VARIANT_DENSE:
         return lower_dense(call, in->dense->data, in->dense->n_data, ret);
     case QDRANT__VECTOR_INPUT__VARIANT_SPARSE:
-        return lower_sparse(call, in->sparse->values, in->sparse->n_values, in->sparse->indices, in->sparse->n_indices,
-                            ret);
+        return lower_sparse(call, in->sparse->values, in->sparse->n_values, in->sparse->indices,
+                            in->sparse->n_indices, ret);
     case QDRANT__VECTOR_INPUT__VARIANT_MULTI_DENSE:
         return lower_multi(call, in->multi_dense, ret);
     case QDRANT__VECTOR_INPUT__VARIANT__NOT_SET:
@@ -114,7 +117,8 @@ int vex_lower_vector_input(struct vex_call *call, const Qdrant__VectorInput *in,
 
 static int lower_named(struct vex_call *call, const Qdrant__NamedVectors *in, struct vex_point *ret)
 {
-    struct vex_vector_value *vectors = VEX_ARENA_ARRAY(&call->arena, struct vex_vector_value, in->n_vectors + 1);
+    struct vex_vector_value *vectors =
+        VEX_ARENA_ARRAY(&call->arena, struct vex_vector_value, in->n_vectors + 1);
     uint32_t n = 0;
 
     if (in->n_vectors > VEX_VECTORS_MAX)
@@ -153,7 +157,8 @@ static int too_many_points(struct vex_call *call)
     return vex_err_set(&call->err, VEX_ETOO_LARGE, "too many points in one request");
 }
 
-int vex_lower_points(struct vex_call *call, Qdrant__PointStruct *const *in, size_t count, struct vex_point **ret)
+int vex_lower_points(struct vex_call *call, Qdrant__PointStruct *const *in, size_t count,
+                     struct vex_point **ret)
 {
     struct vex_point *points = vex_arena_try(&call->arena, (count + 1) * sizeof *points);
 
@@ -167,7 +172,8 @@ int vex_lower_points(struct vex_call *call, Qdrant__PointStruct *const *in, size
             (code = lower_vectors(call, in[i]->vectors, &points[i])) < 0)
             return code;
         if (in[i]->n_payload != 0)
-            code = vex_lower_payload(call, (void *const *)in[i]->payload, in[i]->n_payload, &points[i].payload);
+            code =
+                vex_lower_payload(call, (void *const *)in[i]->payload, in[i]->n_payload, &points[i].payload);
         if (code < 0)
             return code;
     }
@@ -175,7 +181,8 @@ int vex_lower_points(struct vex_call *call, Qdrant__PointStruct *const *in, size
     return 0;
 }
 
-int vex_lower_point_vectors(struct vex_call *call, Qdrant__PointVectors *const *in, size_t count, struct vex_point **ret)
+int vex_lower_point_vectors(struct vex_call *call, Qdrant__PointVectors *const *in, size_t count,
+                            struct vex_point **ret)
 {
     struct vex_point *points = vex_arena_try(&call->arena, (count + 1) * sizeof *points);
 

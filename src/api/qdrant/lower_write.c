@@ -1,5 +1,5 @@
-/* Lowering write operations. A plain request and an element of a batch differ only in their message, so plain requests are
- * rewritten as an element first. */
+/* Lowering write operations. A plain request and an element of a batch differ only in their message, so plain
+ * requests are rewritten as an element first. */
 #include "api/qdrant/qdrant.h"
 
 int vex_lower_selector(struct vex_call *call, const Qdrant__PointsSelector *in, const char *missing,
@@ -52,7 +52,8 @@ static int lower_payload_op(struct vex_call *call, enum vex_op_kind kind, void *
     int code;
 
     ret->kind = kind;
-    if ((code = vex_lower_selector(call, selector, "points_selector is expected", &ret->payload.selector)) < 0 ||
+    if ((code = vex_lower_selector(call, selector, "points_selector is expected", &ret->payload.selector)) <
+            0 ||
         (code = vex_lower_payload(call, entries, count, &ret->payload.payload)) < 0)
         return code;
     return key != NULL ? vex_lower_path(call, key, &ret->payload.key) : 0;
@@ -61,7 +62,8 @@ static int lower_payload_op(struct vex_call *call, enum vex_op_kind kind, void *
 static int lower_delete_payload(struct vex_call *call, const Qdrant__PointsUpdateOperation__DeletePayload *in,
                                 struct vex_op *ret)
 {
-    int code = vex_lower_selector(call, in->points_selector, "points_selector is expected", &ret->keys.selector);
+    int code =
+        vex_lower_selector(call, in->points_selector, "points_selector is expected", &ret->keys.selector);
 
     ret->kind = VEX_OP_DELETE_PAYLOAD;
     ret->keys.keys = VEX_ARENA_ARRAY(&call->arena, struct vex_path, in->n_keys + 1);
@@ -87,8 +89,8 @@ static int lower_update_vectors(struct vex_call *call, const Qdrant__PointsUpdat
 static int lower_delete_vectors(struct vex_call *call, const Qdrant__PointsUpdateOperation__DeleteVectors *in,
                                 struct vex_op *ret)
 {
-    int code =
-        vex_lower_selector(call, in->points_selector, "points_selector is expected", &ret->vector_names.selector);
+    int code = vex_lower_selector(call, in->points_selector, "points_selector is expected",
+                                  &ret->vector_names.selector);
     size_t n = in->vectors != NULL ? in->vectors->n_names : 0;
 
     ret->kind = VEX_OP_DELETE_VECTORS;
@@ -128,7 +130,8 @@ int vex_lower_operation(struct vex_call *call, const Qdrant__PointsUpdateOperati
         return lower_remove(call, VEX_OP_CLEAR_PAYLOAD, in->clear_payload->points, ret);
     case QDRANT__POINTS_UPDATE_OPERATION__OPERATION_SET_PAYLOAD:
         return lower_payload_op(call, VEX_OP_SET_PAYLOAD, (void *const *)in->set_payload->payload,
-                                in->set_payload->n_payload, in->set_payload->points_selector, in->set_payload->key, ret);
+                                in->set_payload->n_payload, in->set_payload->points_selector,
+                                in->set_payload->key, ret);
     case QDRANT__POINTS_UPDATE_OPERATION__OPERATION_OVERWRITE_PAYLOAD:
         return lower_payload_op(call, VEX_OP_OVERWRITE_PAYLOAD, (void *const *)in->overwrite_payload->payload,
                                 in->overwrite_payload->n_payload, in->overwrite_payload->points_selector,

@@ -1,4 +1,5 @@
-/* Changes of a configuration: an update names differences, which are laid over the stored document field by field. */
+/* Changes of a configuration: an update names differences, which are laid over the stored document field by
+ * field. */
 #include "api/qdrant/qdrant.h"
 
 static int merge_quantization(struct vex_call *call, const Qdrant__QuantizationConfigDiff *in,
@@ -72,7 +73,8 @@ static int merge_vector(struct vex_call *call, const Qdrant__VectorParamsDiff *i
 }
 
 /* The document's parameters of a dense vector, made when there are none. */
-static Qdrant__VectorParams *doc_vector(struct vex_call *call, Qdrant__CollectionConfig *doc, struct vex_str name)
+Qdrant__VectorParams *vex_doc_vector(struct vex_call *call, Qdrant__CollectionConfig *doc,
+                                     struct vex_str name)
 {
     Qdrant__VectorsConfig **config = &doc->params->vectors_config;
     Qdrant__VectorParamsMap *map;
@@ -96,8 +98,8 @@ static Qdrant__VectorParams *doc_vector(struct vex_call *call, Qdrant__Collectio
                               VEX_MESSAGE(call, Qdrant__VectorParams, qdrant__vector_params__descriptor));
 }
 
-Qdrant__VectorParams *vex_doc_add_vector(struct vex_call *call, Qdrant__VectorParamsMap *map, struct vex_str name,
-                                         Qdrant__VectorParams *params)
+Qdrant__VectorParams *vex_doc_add_vector(struct vex_call *call, Qdrant__VectorParamsMap *map,
+                                         struct vex_str name, Qdrant__VectorParams *params)
 {
     Qdrant__VectorParamsMap__MapEntry **list =
         VEX_ARENA_ARRAY(&call->arena, Qdrant__VectorParamsMap__MapEntry *, map->n_map + 1);
@@ -113,6 +115,28 @@ Qdrant__VectorParams *vex_doc_add_vector(struct vex_call *call, Qdrant__VectorPa
     return params;
 }
 
+void vex_doc_remove_vector(Qdrant__CollectionConfig *doc, struct vex_str name)
+{
+    Qdrant__VectorsConfig *dense = doc->params != NULL ? doc->params->vectors_config : NULL;
+    Qdrant__SparseVectorConfig *sparse = doc->params != NULL ? doc->params->sparse_vectors_config : NULL;
+    size_t kept = 0;
+
+    if (dense != NULL && dense->config_case == QDRANT__VECTORS_CONFIG__CONFIG_PARAMS && name.len == 0)
+        doc->params->vectors_config = NULL;
+    if (dense != NULL && dense->config_case == QDRANT__VECTORS_CONFIG__CONFIG_PARAMS_MAP) {
+        for (size_t i = 0; i < dense->params_map->n_map; i++)
+            if (!vex_str_eq_c(name, dense->params_map->map[i]->key))
+                dense->params_map->map[kept++] = dense->params_map->map[i];
+        dense->params_map->n_map = kept;
+    }
+    kept = 0;
+    for (size_t i = 0; sparse != NULL && i < sparse->n_map; i++)
+        if (!vex_str_eq_c(name, sparse->map[i]->key))
+            sparse->map[kept++] = sparse->map[i];
+    if (sparse != NULL)
+        sparse->n_map = kept;
+}
+
 static int merge_named(struct vex_call *call, const char *name, const Qdrant__VectorParamsDiff *in,
                        const struct vex_config *config, Qdrant__CollectionConfig *doc)
 {
@@ -122,11 +146,11 @@ static int merge_named(struct vex_call *call, const char *name, const Qdrant__Ve
     if (params == NULL || params->kind == VEX_VECTOR_SPARSE)
         return vex_err_set(&call->err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT,
                            VEX_STR_ARG(text));
-    return in != NULL ? merge_vector(call, in, doc_vector(call, doc, text)) : 0;
+    return in != NULL ? merge_vector(call, in, vex_doc_vector(call, doc, text)) : 0;
 }
 
-static int merge_vectors(struct vex_call *call, const Qdrant__VectorsConfigDiff *in, const struct vex_config *config,
-                         Qdrant__CollectionConfig *doc)
+static int merge_vectors(struct vex_call *call, const Qdrant__VectorsConfigDiff *in,
+                         const struct vex_config *config, Qdrant__CollectionConfig *doc)
 {
     int code = 0;
 
@@ -140,8 +164,8 @@ static int merge_vectors(struct vex_call *call, const Qdrant__VectorsConfigDiff 
     return code;
 }
 
-static int merge_sparse(struct vex_call *call, const Qdrant__SparseVectorConfig *in, const struct vex_config *config,
-                        Qdrant__CollectionConfig *doc)
+static int merge_sparse(struct vex_call *call, const Qdrant__SparseVectorConfig *in,
+                        const struct vex_config *config, Qdrant__CollectionConfig *doc)
 {
     for (size_t i = 0; in != NULL && i < in->n_map; i++) {
         struct vex_str name = vex_str_c(in->map[i]->key != NULL ? in->map[i]->key : "");
@@ -161,7 +185,8 @@ static int merge_sparse(struct vex_call *call, const Qdrant__SparseVectorConfig 
 }
 
 /* Key by key; keys not named stay. */
-static int merge_metadata(struct vex_call *call, const Qdrant__UpdateCollection *in, Qdrant__CollectionConfig *doc)
+static int merge_metadata(struct vex_call *call, const Qdrant__UpdateCollection *in,
+                          Qdrant__CollectionConfig *doc)
 {
     size_t count = in->n_metadata;
     void **entries = (void **)(void *)in->metadata;
@@ -176,7 +201,7 @@ static int merge_metadata(struct vex_call *call, const Qdrant__UpdateCollection 
         const Qdrant__UpdateCollection__MetadataEntry *entry = entries[i];
         size_t at = 0;
 
-        while (at < n && strcmp(list[at]->key, entry->key) != 0)
+        while (at < n && !vex_str_eq_c(vex_str_c(list[at]->key), entry->key))
             at++;
         if (at == n)
             list[n++] = VEX_MESSAGE(call, Qdrant__CollectionConfig__MetadataEntry,
@@ -215,8 +240,8 @@ static void merge_params(const Qdrant__CollectionParamsDiff *in, Qdrant__Collect
     MERGE(out->id_tracker, in->id_tracker);
 }
 
-int vex_merge_update(struct vex_call *call, const Qdrant__UpdateCollection *in, const struct vex_config *config,
-                     Qdrant__CollectionConfig *doc)
+int vex_merge_update(struct vex_call *call, const Qdrant__UpdateCollection *in,
+                     const struct vex_config *config, Qdrant__CollectionConfig *doc)
 {
     int code;
 

@@ -41,7 +41,8 @@ static void merge_field(const ProtobufCFieldDescriptor *field, char *dst, const 
 {
     bool oneof = (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0;
 
-    if (field->label != PROTOBUF_C_LABEL_REPEATED && field->type == PROTOBUF_C_TYPE_MESSAGE && is_set(field, dst)) {
+    if (field->label != PROTOBUF_C_LABEL_REPEATED && field->type == PROTOBUF_C_TYPE_MESSAGE &&
+        is_set(field, dst)) {
         vex_message_merge(*(ProtobufCMessage **)(void *)(dst + field->offset),
                           *(ProtobufCMessage *const *)(const void *)(src + field->offset));
         return;

@@ -1,4 +1,5 @@
-/* Payloads carried as CBOR through request and response messages, for transports that build no trees (REST). */
+/* Payloads carried as CBOR through request and response messages, for transports that build no trees (REST).
+ */
 #ifndef VEX_API_QDRANT_RAW_H
 #define VEX_API_QDRANT_RAW_H
 
@@ -10,7 +11,7 @@
 #define VEX_RAW_KIND 0x10000 /* a kind_case that no field number of Value can be */
 
 struct vex_raw_value {
-    Qdrant__Value message; /* kind_case VEX_RAW_KIND */
+    Qdrant__Value message;  /* kind_case VEX_RAW_KIND */
     struct vex_value value; /* checked bytes; a map when it stands for a whole payload */
 };
 

@@ -1,8 +1,8 @@
 /* The table of methods, and the way of a request from bytes to its handler.
  *
- * Invariant Every request passes the rules before its handler or cost function sees it, whatever the transport: run and cost
- *           are the same functions for all rows, and look the row's own up by its index. Reads always have a cost, and the
- *           service asks for it before it runs them. */
+ * Invariant Every request passes the rules before its handler or cost function sees it, whatever the
+ * transport: run and cost are the same functions for all rows, and look the row's own up by its index. Reads
+ * always have a cost, and the service asks for it before it runs them. */
 #include "api/qdrant/qdrant.h"
 
 #include <stdlib.h>
@@ -22,23 +22,24 @@ static uint64_t cost(struct vex_service *service, struct vex_call *call);
 #define COST_OF_SUBMIT   NULL
 #define COST_OF_BLOCKING NULL
 #define COST_OF_READ     cost
-#define ROW(service_name, method_name, req, resp, run_mode, access_needed, is_built)                                     \
-    {.operation = {.name = service_name "/" method_name,                                                               \
-                   .mode = VEX_RUN_##run_mode,                                                                         \
-                   .access = VEX_ACCESS_##access_needed,                                                               \
-                   .run = run,                                                                                         \
-                   .cost = COST_OF_##run_mode},                                                                 \
-     .path = "/" service_name "/" method_name,                                                                         \
-     .service = service_name,                                                                                          \
-     .method = method_name,                                                                                            \
-     .request = &req##__descriptor,                                                                                    \
-     .response = &resp##__descriptor,                                                                                  \
+#define ROW(service_name, method_name, req, resp, run_mode, access_needed, is_built)                         \
+    {.operation = {.name = service_name "/" method_name,                                                     \
+                   .mode = VEX_RUN_##run_mode,                                                               \
+                   .access = VEX_ACCESS_##access_needed,                                                     \
+                   .run = run,                                                                               \
+                   .cost = COST_OF_##run_mode},                                                              \
+     .path = "/" service_name "/" method_name,                                                               \
+     .service = service_name,                                                                                \
+     .method = method_name,                                                                                  \
+     .request = &req##__descriptor,                                                                          \
+     .response = &resp##__descriptor,                                                                        \
      .built = is_built},
 
 const struct vex_rpc vex_rpcs[] = {
-#define VEX_RPC(service, method, req, resp, mode, access, handler, cost)                                               \
+#define VEX_RPC(service, method, req, resp, mode, access, handler, cost)                                     \
     ROW(service, method, req, resp, mode, access, true)
-#define VEX_RPC_UNBUILT(service, method, req, resp, access) ROW(service, method, req, resp, INLINE, access, false)
+#define VEX_RPC_UNBUILT(service, method, req, resp, access)                                                  \
+    ROW(service, method, req, resp, INLINE, access, false)
 #include "api/qdrant/rpc.def"
 #undef VEX_RPC
 };
@@ -52,7 +53,8 @@ static handler_fn *const handlers[] = {
 };
 
 static cost_fn *const costs[] = {
-#define VEX_RPC(service_name, method_name, req, resp, mode, access, handler, cost_name) vex_qdrant_cost_##cost_name,
+#define VEX_RPC(service_name, method_name, req, resp, mode, access, handler, cost_name)                      \
+    vex_qdrant_cost_##cost_name,
 #include "api/qdrant/rpc.def"
 #undef VEX_RPC
 };
@@ -125,6 +127,9 @@ ProtobufCMessage *vex_rpc_message(struct vex_arena *arena, const ProtobufCMessag
     return message;
 }
 
+#define UNPACK_BASE   (16u << 20)
+#define UNPACK_FACTOR 24
+
 static void *arena_alloc(void *arena, size_t size)
 {
     return vex_arena_try(arena, size);
@@ -143,11 +148,28 @@ void vex_rpc_prepare(struct vex_call *call, const struct vex_rpc *rpc, ProtobufC
     call->response = vex_rpc_message(&call->arena, rpc->response);
 }
 
-ProtobufCMessage *vex_rpc_unpack(struct vex_arena *arena, const ProtobufCMessageDescriptor *type, struct vex_str bytes)
+ProtobufCMessage *vex_rpc_unpack(struct vex_arena *arena, const ProtobufCMessageDescriptor *type,
+                                 struct vex_str bytes)
 {
     ProtobufCAllocator allocator = {arena_alloc, arena_free, arena};
 
     return protobuf_c_message_unpack(type, &allocator, bytes.len, (const uint8_t *)bytes.ptr);
+}
+
+/* Two bytes of a request can become a message of a hundred in memory: unpacking may use so much and no more.
+ */
+static ProtobufCMessage *unpack_bounded(struct vex_call *call, const ProtobufCMessageDescriptor *type,
+                                        struct vex_str bytes)
+{
+    size_t limit = call->arena.limit;
+    ProtobufCMessage *message;
+
+    call->arena.limit = call->arena.held + UNPACK_BASE + UNPACK_FACTOR * bytes.len;
+    if (limit != 0 && limit < call->arena.limit)
+        call->arena.limit = limit;
+    message = vex_rpc_unpack(&call->arena, type, bytes);
+    call->arena.limit = limit;
+    return message;
 }
 
 int vex_rpc_decode(struct vex_call *call, const struct vex_rpc *rpc, const void *bytes, size_t len)
@@ -157,7 +179,7 @@ int vex_rpc_decode(struct vex_call *call, const struct vex_rpc *rpc, const void 
 
     if (code < 0)
         return code;
-    request = vex_rpc_unpack(&call->arena, rpc->request, vex_str(bytes, len));
+    request = unpack_bounded(call, rpc->request, vex_str(bytes, len));
     /* The guard has read every byte: what is left to fail is memory. */
     if (request == NULL)
         return vex_err_set(&call->err, VEX_ETOO_LARGE, "the request needs more memory than one call may use");
@@ -192,7 +214,8 @@ int vex_qdrant_malformed(struct vex_call *call, const char *fmt, ...)
 
 int vex_qdrant_unbuilt_part(struct vex_call *call, const char *what)
 {
-    return vex_err_set(&call->err, VEX_EUNIMPLEMENTED, "%s: not supported by this version of the server", what);
+    return vex_err_set(&call->err, VEX_EUNIMPLEMENTED, "%s: not supported by this version of the server",
+                       what);
 }
 
 int vex_qdrant_unbuilt(struct vex_service *service, struct vex_call *call)

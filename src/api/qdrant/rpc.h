@@ -1,7 +1,8 @@
 /* The Qdrant operations, keyed by gRPC method; Qdrant REST uses the same rows.
  *
- * rpc.def has a row per public method: service, method, request and response type, run mode, access, handler. A handler gets an
- * unpacked request and an initialised response, both protobuf-c messages in the call's arena. */
+ * rpc.def has a row per public method: service, method, request and response type, run mode, access, handler.
+ * A handler gets an unpacked request and an initialised response, both protobuf-c messages in the call's
+ * arena. */
 #ifndef VEX_API_QDRANT_RPC_H
 #define VEX_API_QDRANT_RPC_H
 
@@ -23,7 +24,8 @@ extern const struct vex_rpc vex_rpcs[];
 extern const uint32_t vex_rpc_count;
 const struct vex_rpc *vex_rpc_find(const char *service, const char *method); /* NULL: none */
 
-/* Checks bytes of a message before protobuf-c sees them: nesting (100 levels), UTF-8 of strings, wire format, lengths. VEX_EFORMAT. */
+/* Checks bytes of a message before protobuf-c sees them: nesting (100 levels), UTF-8 of strings, wire format,
+ * lengths. VEX_EFORMAT. */
 int vex_rpc_guard(const ProtobufCMessageDescriptor *type, const void *bytes, size_t len, struct vex_err *err);
 /* guard + unpack into the call's arena: sets call->operation, request and a fresh response. */
 int vex_rpc_decode(struct vex_call *call, const struct vex_rpc *rpc, const void *bytes, size_t len);

@@ -1,9 +1,9 @@
 /* Rules: walks a request along a plan made once from rules.def, and words what it finds.
  *
- * Role      A plan holds, for one message type, only the fields that have a rule or lead to one; types without any have no
- *           plan. So payloads and dense vectors, the bulk of a write, are never walked.
- * Lock      Plans are made once (pthread_once) and read-only afterwards.
- * Invariant A message's fields are looked at in rules.def's spirit, not its order: in the order of the schema's numbers. */
+ * Role      A plan holds, for one message type, only the fields that have a rule or lead to one; types
+ * without any have no plan. So payloads and dense vectors, the bulk of a write, are never walked. Lock Plans
+ * are made once (pthread_once) and read-only afterwards. Invariant A message's fields are looked at in
+ * rules.def's spirit, not its order: in the order of the schema's numbers. */
 #include "api/qdrant/rules.h"
 
 #include <pthread.h>
@@ -12,7 +12,7 @@
 #include "api/qdrant/rules_private.h"
 #include "base/mem.h"
 
-#define ERRORS_MAX 16
+#define ERRORS_MAX     16
 #define PATH_MAX_BYTES 512
 
 struct field_plan {
@@ -171,9 +171,10 @@ static void apply_rules(struct walk *w, const struct field_plan *plan, const Pro
         if (w->count >= ERRORS_MAX || !rule->breaks(rule, plan->field, message, w->rest, &finding))
             continue;
         if (w->count++ == 0)
-            w->path_parameter = w->rest && w->len == strlen("collection_name") &&
-                                strcmp(w->path, "collection_name") == 0;
-        vex_buf_printf(&w->errors, "%s%s%s: %s", w->count > 1 ? "; " : "", w->path, finding.below, finding.text);
+            w->path_parameter =
+                w->rest && w->len == strlen("collection_name") && strcmp(w->path, "collection_name") == 0;
+        vex_buf_printf(&w->errors, "%s%s%s: %s", w->count > 1 ? "; " : "", w->path, finding.below,
+                       finding.text);
     }
 }
 
@@ -197,7 +198,8 @@ static void walk_children(struct walk *w, const struct field_plan *plan, const P
         return;
     }
     if ((plan->field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-        *(const uint32_t *)(const void *)((const char *)message + plan->field->quantifier_offset) != plan->field->id)
+        *(const uint32_t *)(const void *)((const char *)message + plan->field->quantifier_offset) !=
+            plan->field->id)
         return;
     if (*(ProtobufCMessage *const *)(const void *)at == NULL)
         return;
@@ -253,7 +255,8 @@ static const struct plan *plan_of(const ProtobufCMessageDescriptor *type)
     return NULL;
 }
 
-int vex_rules_check(const struct vex_rpc *rpc, const ProtobufCMessage *request, bool rest, struct vex_err *err)
+int vex_rules_check(const struct vex_rpc *rpc, const ProtobufCMessage *request, bool rest,
+                    struct vex_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     static const struct plan *by_rpc[64];
@@ -274,8 +277,10 @@ int vex_rules_check(const struct vex_rpc *rpc, const ProtobufCMessage *request, 
         return 0;
     }
     code = vex_err_set(err, VEX_EVALIDATION, "%s: [%.*s]",
-                       w.path_parameter ? "path parameters" : rest ? "JSON body" : "body", (int)w.errors.len,
-                       w.errors.ptr);
+                       w.path_parameter ? "path parameters"
+                       : rest           ? "JSON body"
+                                        : "body",
+                       (int)w.errors.len, w.errors.ptr);
     vex_buf_done(&w.errors);
     return code;
 }

@@ -1,5 +1,6 @@
 /* Kinds of rules: each looks at one field of a message and words what is wrong with it, as the peer does. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -8,8 +9,8 @@
 #include "base/json_write.h"
 #include "base/text.h"
 
-#define KIND(name)                                                                                                     \
-    static bool name(const struct vex_rule *rule, const ProtobufCFieldDescriptor *field,                               \
+#define KIND(name)                                                                                           \
+    static bool name(const struct vex_rule *rule, const ProtobufCFieldDescriptor *field,                     \
                      const ProtobufCMessage *message, bool rest, struct vex_rule_finding *ret)
 
 static void say(struct vex_rule_finding *ret, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -176,7 +177,8 @@ KIND(new_name)
 /* Collections from before the longer list of barred characters stay reachable. */
 KIND(old_name)
 {
-    return length(rule, field, message, rest, ret) || barred(text_of(field, message), "/", "collection name", ret);
+    return length(rule, field, message, rest, ret) ||
+           barred(text_of(field, message), "/", "collection name", ret);
 }
 
 KIND(vector_name)
@@ -238,9 +240,10 @@ KIND(dense_not_empty)
     vector = *(const Qdrant__Vector *const *)member(field, message);
     if (vector == NULL)
         return false;
-    if (vector->vector_case == QDRANT__VECTOR__VECTOR_DENSE ? vector->dense->n_data != 0
-                                                            : vector->vector_case != QDRANT__VECTOR__VECTOR__NOT_SET ||
-                                                                  vector->n_data != 0 || vector->indices != NULL)
+    if (vector->vector_case == QDRANT__VECTOR__VECTOR_DENSE
+            ? vector->dense->n_data != 0
+            : vector->vector_case != QDRANT__VECTOR__VECTOR__NOT_SET || vector->n_data != 0 ||
+                  vector->indices != NULL)
         return false;
     ret->below = ".vector";
     say(ret, "dense vector must not be empty");
@@ -310,7 +313,8 @@ KIND(equal_rows)
     }
     for (size_t i = 1; i < rows; i++)
         if (multi->vectors[i]->n_data != size) {
-            say(ret, "all vectors must have the same dimension, found vector with dimension %zu, expected %zu",
+            say(ret,
+                "all vectors must have the same dimension, found vector with dimension %zu, expected %zu",
                 multi->vectors[i]->n_data, size);
             return true;
         }
@@ -391,7 +395,8 @@ static bool bad_ring(const Qdrant__GeoLineString *ring, struct vex_rule_finding 
     last = ring->points[ring->n_points - 1];
     if (first->lon == last->lon && first->lat == last->lat)
         return false;
-    say(ret, "Validation error: polygon invalid, the first and the last points should be the same to form a closed line");
+    say(ret, "Validation error: polygon invalid, the first and the last points should be the same to form a "
+             "closed line");
     return true;
 }
 
@@ -421,10 +426,15 @@ KIND(rings)
 
 #define ROOT(message, rest)
 #define NAME(message, field, grpc, rest)
-#define RULE(message, field_name, kind, least, most)                                                                   \
+#define RULE(message, field_name, kind, least, most)                                                         \
     {.type = &message##__descriptor, .field = #field_name, .low = least, .high = most, .breaks = kind},
-#define NEEDED(message, field_name, kind, least, most)                                                                 \
-    {.type = &message##__descriptor, .field = #field_name, .needed = true, .low = least, .high = most, .breaks = kind},
+#define NEEDED(message, field_name, kind, least, most)                                                       \
+    {.type = &message##__descriptor,                                                                         \
+     .field = #field_name,                                                                                   \
+     .needed = true,                                                                                         \
+     .low = least,                                                                                           \
+     .high = most,                                                                                           \
+     .breaks = kind},
 const struct vex_rule vex_rules[] = {
 #include "api/qdrant/rules.def"
 };
@@ -433,7 +443,7 @@ const struct vex_rule vex_rules[] = {
 #undef NAME
 #define RULE(message, field, kind, low, high)
 #define NEEDED(message, field, kind, low, high)
-#define NAME(message, field_name, in_grpc, in_rest)                                                                    \
+#define NAME(message, field_name, in_grpc, in_rest)                                                          \
     {.type = &message##__descriptor, .field = #field_name, .grpc = in_grpc, .rest = in_rest},
 const struct vex_rule_name vex_rule_names[] = {
 #include "api/qdrant/rules.def"

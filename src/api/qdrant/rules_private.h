@@ -15,8 +15,8 @@ struct vex_rule {
     bool needed;
     double low, high;
     /* true: the message breaks the rule. */
-    bool (*breaks)(const struct vex_rule *rule, const ProtobufCFieldDescriptor *field, const ProtobufCMessage *message,
-                   bool rest, struct vex_rule_finding *ret);
+    bool (*breaks)(const struct vex_rule *rule, const ProtobufCFieldDescriptor *field,
+                   const ProtobufCMessage *message, bool rest, struct vex_rule_finding *ret);
 };
 
 struct vex_rule_name {

@@ -1,7 +1,7 @@
 /* Rows: see rows.h.
  *
- * Role      Row states, bitmaps, taking slots, publishing, checkpoints. The map from ids is in rows_ids.c, orders are in
- *           rows_order.c.
+ * Role      Row states, bitmaps, taking slots, publishing, checkpoints. The map from ids is in rows_ids.c,
+ *           orders are in rows_order.c.
  * Lock      As in rows.h.
  * Invariant A slot below `end` is in exactly one of: live, dying, free, taken by the writer. */
 #include <stdio.h>
@@ -122,7 +122,8 @@ static const char *fault_of(const struct vex_rows *rows, const struct vex_row *r
         return "an impossible birth";
     if (row->id_kind != VEX_ID_TEXT)
         return NULL;
-    if (row->id[1] > VEX_ID_TEXT_MAX || vex_heap_get(rows->heap, row->id[0], (uint32_t)row->id[1]).ptr == NULL)
+    if (row->id[1] > VEX_ID_TEXT_MAX ||
+        vex_heap_get(rows->heap, row->id[0], (uint32_t)row->id[1]).ptr == NULL)
         return "an id that is damaged in the heap";
     return NULL;
 }
@@ -131,7 +132,8 @@ static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struc
 {
     const char *path = rows->table.path;
 
-    if (sizes->slots > VEX_SLOTS_MAX || sizes->slots > vex_table_capacity(&rows->table) || sizes->live > sizes->slots)
+    if (sizes->slots > VEX_SLOTS_MAX || sizes->slots > vex_table_capacity(&rows->table) ||
+        sizes->live > sizes->slots)
         return vex_err_set(err, VEX_ECORRUPT, "%s: its sizes in the manifest do not fit", path);
     if (reserve_bitmaps(rows, sizes->slots) != 0 || reserve_free(rows, sizes->slots) != 0)
         return vex_err_set(err, VEX_ENO_MEMORY, "no memory for %s", path);
@@ -156,8 +158,8 @@ static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struc
     return 0;
 }
 
-int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_sizes *sizes, struct vex_heap *heap,
-                  struct vex_rows **ret, struct vex_err *err)
+int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_sizes *sizes,
+                  struct vex_heap *heap, struct vex_rows **ret, struct vex_err *err)
 {
     struct vex_rows *rows = VEX_NEW(struct vex_rows);
     char path[VEX_PATH_MAX];
@@ -166,7 +168,8 @@ int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_size
     rows->heap = heap;
     vex_rows_orders_init(rows);
     vex_file_join(path, dir, "rows.tbl");
-    int r = vex_table_open(&rows->table, io, path, VEX_TABLE_ROWS, sizeof(struct vex_row), sizes->row_pages, err);
+    int r =
+        vex_table_open(&rows->table, io, path, VEX_TABLE_ROWS, sizeof(struct vex_row), sizes->row_pages, err);
     if (r == 0)
         r = load(rows, sizes, err);
     if (r == 0)
@@ -412,14 +415,16 @@ void vex_rows_settle(struct vex_rows *rows)
 static const char *slot_fault(const struct vex_rows *rows, uint32_t slot)
 {
     const struct vex_row *row = vex_row_at(rows, slot);
-    bool live = vex_bit(rows->live, slot), reusable = vex_bit(rows->free, slot), dying = vex_bit(rows->dying, slot);
+    bool live = vex_bit(rows->live, slot), reusable = vex_bit(rows->free, slot),
+         dying = vex_bit(rows->dying, slot);
 
     if (live != (row->state == VEX_ROW_LIVE))
         return "a state unlike its bit";
     if (live + reusable + dying > 1)
         return "more than one use";
     for (uint32_t i = 0; i < VEX_VECTORS_MAX; i++)
-        if ((rows->present[i] != NULL && vex_bit(rows->present[i], slot)) != (live && (row->vectors >> i & 1) != 0))
+        if ((rows->present[i] != NULL && vex_bit(rows->present[i], slot)) !=
+            (live && (row->vectors >> i & 1) != 0))
             return "vectors unlike its bits";
     if (!live)
         return NULL;
@@ -448,6 +453,7 @@ int vex_rows_check(struct vex_rows *rows, struct vex_err *err)
             return vex_err_set(err, VEX_ECORRUPT, "%s: live slots beyond the last", rows->table.path);
     if (vex_rows_ids_count(rows) != rows->live_count)
         return vex_err_set(err, VEX_ECORRUPT, "%s: %llu ids for %llu rows", rows->ids.path,
-                           (unsigned long long)vex_rows_ids_count(rows), (unsigned long long)rows->live_count);
+                           (unsigned long long)vex_rows_ids_count(rows),
+                           (unsigned long long)rows->live_count);
     return vex_rows_orders_check(rows, err);
 }

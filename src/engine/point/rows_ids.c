@@ -1,7 +1,10 @@
 /* The map from ids to slots: see rows.h.
  *
- * Role      ids.tbl: open addressing, linear probing, at most half full, deletion by shifting back, so a probe ends at the
- *           first empty place. Ids themselves are in the rows (texts in the heap); a place holds slot + 1.
+ * Role      ids.tbl: open addressing, linear probing, at most half full, deletion by shifting back, so a
+ *           probe ends at the first empty place. Ids themselves are in the rows (texts in the heap). A
+ *           place holds slot + 1 (0: empty) and the low half of the id's hash, which says where it belongs
+ *           and spares a look at most rows that are not meant: a lookup costs two cache misses, and moving
+ *           entries needs no rows at all.
  * Invariant Derived: it can be built from the rows at any time, and is when its file is damaged. */
 #include <string.h>
 
@@ -9,26 +12,34 @@
 #include "engine/point/rows_private.h"
 
 #define PLACES_MIN UINT64_C(512)
-/* Rows whose places are fetched ahead while the map is built. */
+/* Entries whose places are fetched ahead while the map is built. */
 #define AHEAD 16u
 
-static uint32_t place_get(const struct vex_rows *rows, uint64_t place)
+struct place {
+    uint32_t slot; /* + 1 */
+    uint32_t hash;
+};
+_Static_assert(sizeof(struct place) == VEX_IDS_STRIDE, "");
+
+static struct place place_get(const struct vex_rows *rows, uint64_t at)
 {
-    uint64_t page = place / VEX_IDS_PER_PAGE;
-    uint32_t slot;
-    memcpy(&slot, rows->ids.base + page * VEX_PAGE + (place - page * VEX_IDS_PER_PAGE) * sizeof slot, sizeof slot);
-    return slot;
+    uint64_t page = at / VEX_IDS_PER_PAGE;
+    struct place place;
+    memcpy(&place, rows->ids.base + page * VEX_PAGE + (at - page * VEX_IDS_PER_PAGE) * sizeof place,
+           sizeof place);
+    return place;
 }
 
-static void place_set(struct vex_rows *rows, uint64_t place, uint32_t slot)
+static void place_set(struct vex_rows *rows, uint64_t at, struct place place)
 {
-    memcpy(vex_table_touch(&rows->ids, (uint32_t)place), &slot, sizeof slot);
+    memcpy(vex_table_touch(&rows->ids, (uint32_t)at), &place, sizeof place);
 }
 
-static void place_prefetch(const struct vex_rows *rows, uint64_t place)
+static void place_prefetch(const struct vex_rows *rows, uint64_t at)
 {
-    uint64_t page = place / VEX_IDS_PER_PAGE;
-    __builtin_prefetch(rows->ids.base + page * VEX_PAGE + (place - page * VEX_IDS_PER_PAGE) * sizeof(uint32_t));
+    uint64_t page = at / VEX_IDS_PER_PAGE;
+    __builtin_prefetch(rows->ids.base + page * VEX_PAGE +
+                       (at - page * VEX_IDS_PER_PAGE) * sizeof(struct place));
 }
 
 static bool row_has_id(const struct vex_rows *rows, uint32_t slot, const struct vex_id *id)
@@ -47,103 +58,115 @@ static bool row_has_id(const struct vex_rows *rows, uint32_t slot, const struct 
     return text.ptr != NULL && vex_str_eq(text, id->text);
 }
 
-static uint64_t home_of(const struct vex_rows *rows, uint32_t slot)
-{
-    struct vex_id id = vex_rows_id(rows, slot);
-    return vex_id_hash(&id) & (rows->id_places - 1);
-}
-
 uint32_t vex_rows_find(const struct vex_rows *rows, const struct vex_id *id)
 {
     if (rows->live_count == 0)
         return VEX_SLOT_NONE;
     uint64_t mask = rows->id_places - 1;
-    for (uint64_t place = vex_id_hash(id) & mask;; place = (place + 1) & mask) {
-        uint32_t entry = place_get(rows, place);
-        if (entry == 0)
+    uint32_t hash = (uint32_t)vex_id_hash(id);
+    for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
+        struct place place = place_get(rows, at);
+        if (place.slot == 0)
             return VEX_SLOT_NONE;
-        if (row_has_id(rows, entry - 1, id))
-            return entry - 1;
+        if (place.hash == hash && row_has_id(rows, place.slot - 1, id))
+            return place.slot - 1;
     }
 }
 
 uint32_t vex_rows_ids_put(struct vex_rows *rows, const struct vex_id *id, uint32_t slot)
 {
     uint64_t mask = rows->id_places - 1;
+    uint32_t hash = (uint32_t)vex_id_hash(id);
 
-    for (uint64_t place = vex_id_hash(id) & mask;; place = (place + 1) & mask) {
-        uint32_t entry = place_get(rows, place);
-        if (entry != 0 && !row_has_id(rows, entry - 1, id))
+    for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
+        struct place place = place_get(rows, at);
+        if (place.slot != 0 && (place.hash != hash || !row_has_id(rows, place.slot - 1, id)))
             continue;
-        place_set(rows, place, slot + 1);
-        return entry != 0 ? entry - 1 : VEX_SLOT_NONE;
+        place_set(rows, at, (struct place){slot + 1, hash});
+        return place.slot != 0 ? place.slot - 1 : VEX_SLOT_NONE;
     }
 }
 
 void vex_rows_ids_remove(struct vex_rows *rows, uint32_t slot)
 {
+    struct vex_id id = vex_rows_id(rows, slot);
     uint64_t mask = rows->id_places - 1;
-    uint64_t hole = home_of(rows, slot);
+    uint64_t hole = vex_id_hash(&id) & mask;
+    struct place place;
 
-    for (uint32_t entry; (entry = place_get(rows, hole)) != slot + 1; hole = (hole + 1) & mask)
-        if (entry == 0)
+    for (; (place = place_get(rows, hole)).slot != slot + 1; hole = (hole + 1) & mask)
+        if (place.slot == 0)
             return;
-    for (uint64_t place = (hole + 1) & mask;; place = (place + 1) & mask) {
-        uint32_t entry = place_get(rows, place);
-        if (entry == 0)
-            break;
+    for (uint64_t at = (hole + 1) & mask; (place = place_get(rows, at)).slot != 0; at = (at + 1) & mask) {
         /* It may move back when its home is not between the hole and where it is. */
-        uint64_t home = home_of(rows, entry - 1);
-        if (((place - home) & mask) >= ((place - hole) & mask)) {
-            place_set(rows, hole, entry);
-            hole = place;
+        if (((at - place.hash) & mask) >= ((at - hole) & mask)) {
+            place_set(rows, hole, place);
+            hole = at;
         }
     }
-    place_set(rows, hole, 0);
+    place_set(rows, hole, (struct place){0});
 }
 
-/* All live rows into an empty map. Homes are known some rows ahead, so that their memory is there when it is needed. */
+static void insert(struct vex_rows *rows, struct place place)
+{
+    uint64_t mask = rows->id_places - 1, at = place.hash & mask;
+
+    while (place_get(rows, at).slot != 0)
+        at = (at + 1) & mask;
+    place_set(rows, at, place);
+}
+
+/* All live rows into an empty map. Hashes are known some rows ahead, so that their memory is there when it is
+ * needed. */
 static void fill(struct vex_rows *rows)
 {
-    uint64_t mask = rows->id_places - 1, homes[AHEAD];
-    uint32_t slots[AHEAD];
+    struct place ring[AHEAD];
     size_t in = 0, out = 0;
 
-    for (uint32_t slot = vex_bit_next(rows->live, rows->words, 0); slot != VEX_SLOT_NONE || out < in;) {
-        if (slot != VEX_SLOT_NONE && in - out < AHEAD) {
-            homes[in % AHEAD] = home_of(rows, slot);
-            slots[in % AHEAD] = slot;
-            place_prefetch(rows, homes[in % AHEAD]);
-            in++;
-            slot = vex_bit_next(rows->live, rows->words, slot + 1);
-            continue;
-        }
-        uint64_t place = homes[out % AHEAD];
-        while (place_get(rows, place) != 0)
-            place = (place + 1) & mask;
-        place_set(rows, place, slots[out % AHEAD] + 1);
-        out++;
+    for (uint32_t slot = vex_bit_next(rows->live, rows->words, 0); slot != VEX_SLOT_NONE;
+         slot = vex_bit_next(rows->live, rows->words, slot + 1)) {
+        struct vex_id id = vex_rows_id(rows, slot);
+        if (in - out == AHEAD)
+            insert(rows, ring[out++ % AHEAD]);
+        ring[in % AHEAD] = (struct place){slot + 1, (uint32_t)vex_id_hash(&id)};
+        place_prefetch(rows, ring[in++ % AHEAD].hash & (rows->id_places - 1));
     }
+    while (out < in)
+        insert(rows, ring[out++ % AHEAD]);
 }
 
-int vex_rows_ids_reserve(struct vex_rows *rows, uint64_t count)
+/* An empty map of `places`; what can fail is done while the old one is whole. */
+static int resize(struct vex_rows *rows, uint64_t places)
 {
-    uint64_t places = rows->id_places != 0 ? rows->id_places : PLACES_MIN;
-
-    if (count > UINT32_MAX / 4)
-        return VEX_ENO_MEMORY;
-    while (places < count * 2)
-        places *= 2;
-    if (places == rows->id_places)
-        return 0;
-    /* The larger size first, while the old map is whole: what can fail is behind us when it is emptied. */
     int r = vex_table_grow(&rows->ids, places);
     if (r != 0)
         return r;
     vex_table_clear(&rows->ids);
     r = vex_table_grow(&rows->ids, places);
     rows->id_places = places;
-    fill(rows);
+    return r;
+}
+
+int vex_rows_ids_reserve(struct vex_rows *rows, uint64_t count)
+{
+    uint64_t old = rows->id_places, places = old != 0 ? old : PLACES_MIN;
+
+    if (count > UINT32_MAX / 4)
+        return VEX_ENO_MEMORY;
+    while (places < count * 2)
+        places *= 2;
+    if (places == old)
+        return 0;
+    struct place *kept = vex_mem_try((size_t)(old + 1) * sizeof *kept);
+    if (kept == NULL)
+        return VEX_ENO_MEMORY;
+    for (uint64_t at = 0; at < old; at++)
+        kept[at] = place_get(rows, at);
+    int r = resize(rows, places);
+    for (uint64_t at = 0; at < old && r == 0; at++)
+        if (kept[at].slot != 0)
+            insert(rows, kept[at]);
+    vex_mem_free(kept);
     return r;
 }
 
@@ -151,8 +174,8 @@ uint64_t vex_rows_ids_count(const struct vex_rows *rows)
 {
     uint64_t count = 0;
 
-    for (uint64_t place = 0; place < rows->id_places; place++)
-        count += place_get(rows, place) != 0;
+    for (uint64_t at = 0; at < rows->id_places; at++)
+        count += place_get(rows, at).slot != 0;
     return count;
 }
 
@@ -163,8 +186,8 @@ static bool fits_rows(const struct vex_rows *rows)
         return vex_rows_ids_count(rows) == 0;
     uint64_t *seen = vex_mem_zalloc(rows->words * sizeof *seen), count = 0;
     bool good = rows->live_count * 2 <= rows->id_places;
-    for (uint64_t place = 0; place < rows->id_places && good; place++) {
-        uint32_t entry = place_get(rows, place);
+    for (uint64_t at = 0; at < rows->id_places && good; at++) {
+        uint32_t entry = place_get(rows, at).slot;
         if (entry == 0)
             continue;
         good = entry <= rows->slots && vex_bit(rows->live, entry - 1) && !vex_bit(seen, entry - 1);
@@ -179,13 +202,15 @@ static bool fits_rows(const struct vex_rows *rows)
 int vex_rows_ids_open(struct vex_rows *rows, const char *path, uint64_t pages, struct vex_err *err)
 {
     uint64_t places = PLACES_MIN;
+    if (pages > UINT32_MAX)
+        pages = 1; /* fits no size of the map */
     while (places * 2 <= pages * VEX_IDS_PER_PAGE)
         places *= 2;
     bool fits = pages == 0 || (places + VEX_IDS_PER_PAGE - 1) / VEX_IDS_PER_PAGE == pages;
-    int r = vex_table_open(&rows->ids, rows->io, path, VEX_TABLE_IDS, sizeof(uint32_t), fits ? pages : 0, err);
+    int r = vex_table_open(&rows->ids, rows->io, path, VEX_TABLE_IDS, VEX_IDS_STRIDE, fits ? pages : 0, err);
 
     if (r != 0 && r != VEX_ENO_MEMORY) {
-        r = vex_table_open(&rows->ids, rows->io, path, VEX_TABLE_IDS, sizeof(uint32_t), 0, err);
+        r = vex_table_open(&rows->ids, rows->io, path, VEX_TABLE_IDS, VEX_IDS_STRIDE, 0, err);
         fits = false;
     }
     if (r != 0)
@@ -193,8 +218,10 @@ int vex_rows_ids_open(struct vex_rows *rows, const char *path, uint64_t pages, s
     rows->id_places = fits && pages > 0 ? places : 0;
     if (fits && (rows->id_places > 0 || rows->live_count == 0) && fits_rows(rows))
         return 0;
-    vex_table_clear(&rows->ids);
-    rows->id_places = 0;
-    r = vex_rows_ids_reserve(rows, rows->live_count);
+    for (places = PLACES_MIN; places < rows->live_count * 2;)
+        places *= 2;
+    r = resize(rows, places);
+    if (r == 0)
+        fill(rows);
     return r != 0 ? vex_err_set(err, r, "no memory for the ids of %s", path) : 0;
 }

@@ -1,12 +1,12 @@
 /* Orders of points by id and by birth: see rows.h.
  *
- * Role      Arrays of slots. `main` is sorted; what is published later goes to `tail`, which the next walk sorts and, when it has
- *           become long, merges. Nothing is kept until an order is first walked, and a tail that outgrows its main part drops
- *           the order: the next walk sorts anew.
- * Lock      Publishing and purging are exclusive. Walks run under the shared lock, bring the order up to date under its mutex,
- *           and then find it at rest: nothing is published while they hold the lock.
- * Invariant Every live slot is in a built order exactly once. Dead slots may be too until they are purged; their rows still say
- *           where they belong. */
+ * Role      Arrays of slots. `main` is sorted; what is published later goes to `tail`, which the next walk
+ *           sorts and, when it has become long, merges. Nothing is kept until an order is first walked, and
+ *           a tail that outgrows its main part drops the order: the next walk sorts anew.
+ * Lock      Publishing and purging are exclusive. Walks run under the shared lock, bring the order up to
+ *           date under its mutex, and then find it at rest: nothing is published while they hold the lock.
+ * Invariant Every live slot is in a built order exactly once. Dead slots may be too until they are purged;
+ *           their rows still say where they belong. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,7 +103,8 @@ void vex_rows_orders_purge(struct vex_rows *rows)
     for (int i = 0; i < VEX_ORDER_COUNT; i++) {
         struct vex_ordered *order = &rows->order[i];
         size_t sorted = keep_live(rows, order->tail, order->tail_sorted);
-        size_t fresh = keep_live(rows, order->tail + order->tail_sorted, order->tail_count - order->tail_sorted);
+        size_t fresh =
+            keep_live(rows, order->tail + order->tail_sorted, order->tail_count - order->tail_sorted);
         if (fresh > 0)
             memmove(order->tail + sorted, order->tail + order->tail_sorted, fresh * sizeof *order->tail);
         order->main_count = keep_live(rows, order->main, order->main_count);
@@ -191,9 +192,10 @@ static void radix_sort(struct entry *entries, struct entry *spare, size_t count)
         memcpy(entries, from, count * sizeof *entries);
 }
 
-/* Sorts ids of one kind that are equal before `depth`. Each level reads eight more bytes and sorts what they leave equal. */
-static void sort_ids(struct vex_rows *rows, struct entry *entries, struct entry *spare, size_t count, size_t depth,
-                     unsigned level)
+/* Sorts ids of one kind that are equal before `depth`. Each level reads eight more bytes and sorts what they
+ * leave equal. */
+static void sort_ids(struct vex_rows *rows, struct entry *entries, struct entry *spare, size_t count,
+                     size_t depth, unsigned level)
 {
     for (;; depth += 8) {
         bool more = false;
@@ -249,8 +251,8 @@ static int sort_slots(struct vex_rows *rows, enum vex_rows_order order, uint32_t
 /* ---- bringing an order up to date ---- */
 
 /* Slots in [0, result) come before `slot`. */
-static size_t lower_bound(const struct vex_rows *rows, enum vex_rows_order order, const uint32_t *slots, size_t count,
-                          uint32_t slot)
+static size_t lower_bound(const struct vex_rows *rows, enum vex_rows_order order, const uint32_t *slots,
+                          size_t count, uint32_t slot)
 {
     size_t low = 0;
 
@@ -307,7 +309,8 @@ static int sort_tail(struct vex_rows *rows, enum vex_rows_order which)
     return 0;
 }
 
-/* Merges the sorted tail into main and drops dead slots. Main is searched, not walked: comparing costs more than copying. */
+/* Merges the sorted tail into main and drops dead slots. Main is searched, not walked: comparing costs more
+ * than copying. */
 static int merge(struct vex_rows *rows, enum vex_rows_order which)
 {
     struct vex_ordered *order = &rows->order[which];
@@ -351,8 +354,8 @@ static int refresh(struct vex_rows *rows, enum vex_rows_order which)
 /* ---- walking ---- */
 
 /* Slots in [0, result) have an id below `id`, or not above it when `through`. */
-static size_t bound_of_id(const struct vex_rows *rows, const uint32_t *slots, size_t count, const struct vex_id *id,
-                          bool through)
+static size_t bound_of_id(const struct vex_rows *rows, const uint32_t *slots, size_t count,
+                          const struct vex_id *id, bool through)
 {
     size_t low = 0;
 
@@ -384,11 +387,13 @@ static int start(struct vex_rows *rows, enum vex_rows_order which, bool descendi
         main = bound_of_id(rows, order->main, order->main_count, from, descending);
         tail = bound_of_id(rows, order->tail, order->tail_count, from, descending);
     }
-    *ret = (struct vex_rows_walk){.rows = rows, .order = which, .descending = descending, .at = main << 32 | tail};
+    *ret = (struct vex_rows_walk){
+        .rows = rows, .order = which, .descending = descending, .at = main << 32 | tail};
     return 0;
 }
 
-int vex_rows_walk(struct vex_rows *rows, enum vex_rows_order order, const struct vex_id *from, struct vex_rows_walk *ret)
+int vex_rows_walk(struct vex_rows *rows, enum vex_rows_order order, const struct vex_id *from,
+                  struct vex_rows_walk *ret)
 {
     return start(rows, order, false, from, ret);
 }
@@ -431,7 +436,8 @@ static uint32_t next_down(struct vex_rows_walk *walk)
     while (tail > 0 && !vex_bit(rows->live, order->tail[tail - 1]))
         tail--;
     uint32_t slot = VEX_SLOT_NONE;
-    if (main > 0 && (tail == 0 || compare(rows, walk->order, order->main[main - 1], order->tail[tail - 1]) > 0))
+    if (main > 0 &&
+        (tail == 0 || compare(rows, walk->order, order->main[main - 1], order->tail[tail - 1]) > 0))
         slot = order->main[--main];
     else if (tail > 0)
         slot = order->tail[--tail];
@@ -455,7 +461,8 @@ int vex_rows_orders_check(struct vex_rows *rows, struct vex_err *err)
             return vex_err_set(err, r, "no memory for the orders of %s", rows->table.path);
         while ((slot = vex_rows_walk_next(&walk)) != VEX_SLOT_NONE) {
             if (last != VEX_SLOT_NONE && compare(rows, i, last, slot) >= 0)
-                return vex_err_set(err, VEX_ECORRUPT, "%s: order %d fails at row %u", rows->table.path, i, slot);
+                return vex_err_set(err, VEX_ECORRUPT, "%s: order %d fails at row %u", rows->table.path, i,
+                                   slot);
             last = slot;
             count++;
         }

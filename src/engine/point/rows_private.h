@@ -1,4 +1,5 @@
-/* Inside of struct vex_rows, shared by rows.c (state and slots), rows_ids.c (the map from ids) and rows_order.c (orders). */
+/* Inside of struct vex_rows, shared by rows.c (state and slots), rows_ids.c (the map from ids) and
+ * rows_order.c (orders). */
 #ifndef VEX_ENGINE_POINT_ROWS_PRIVATE_H
 #define VEX_ENGINE_POINT_ROWS_PRIVATE_H
 
@@ -7,7 +8,8 @@
 #include "engine/point/rows.h"
 
 #define VEX_ROWS_PER_PAGE (VEX_PAGE_ITEMS / (uint32_t)sizeof(struct vex_row))
-#define VEX_IDS_PER_PAGE  (VEX_PAGE_ITEMS / (uint32_t)sizeof(uint32_t))
+#define VEX_IDS_STRIDE    8u /* u32 slot + 1, u32 hash */
+#define VEX_IDS_PER_PAGE  (VEX_PAGE_ITEMS / VEX_IDS_STRIDE)
 #define VEX_SLOTS_MAX     (UINT32_MAX - 1)
 
 /* Slots in one order: a long sorted part and a short one that takes what is new. */
@@ -23,7 +25,7 @@ struct vex_rows {
     struct vex_io *io;
     struct vex_heap *heap;
     struct vex_table table; /* struct vex_row by slot */
-    struct vex_table ids;   /* u32 slot + 1, open addressing with linear probing; 0: empty */
+    struct vex_table ids;   /* places of the map, see rows_ids.c */
     uint64_t id_places;     /* 0 or a power of two, at least twice live_count */
     uint64_t live_count, births;
     uint32_t slots;
@@ -35,11 +37,11 @@ struct vex_rows {
     uint64_t *present[VEX_VECTORS_MAX];
 
     /* The writer's own. */
-    uint32_t end;        /* slots from here on were never taken */
-    uint64_t *free;      /* bitmap: may be taken */
-    size_t free_words;   /* covers `end` */
+    uint32_t end;      /* slots from here on were never taken */
+    uint64_t *free;    /* bitmap: may be taken */
+    size_t free_words; /* covers `end` */
     uint64_t free_count;
-    size_t free_from;    /* no free slot in words below */
+    size_t free_from; /* no free slot in words below */
 
     struct vex_ordered order[VEX_ORDER_COUNT];
 };
@@ -66,7 +68,8 @@ static inline void vex_bit_clear(uint64_t *bits, uint32_t slot)
     bits[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
 }
 
-/* Iterates set bits: for (slot = vex_bit_next(bits, words, 0); slot != VEX_SLOT_NONE; slot = vex_bit_next(.., slot + 1)). */
+/* Iterates set bits: for (slot = vex_bit_next(bits, words, 0); slot != VEX_SLOT_NONE; slot = vex_bit_next(..,
+ * slot + 1)). */
 static inline uint32_t vex_bit_next(const uint64_t *bits, size_t words, uint32_t from)
 {
     size_t word = from / 64;

@@ -1,4 +1,5 @@
-/* Checkpoints: writing them. See checkpoint.h; reading and replaying are in checkpoint_journal.c and checkpoint_recover.c. */
+/* Checkpoints: writing them. See checkpoint.h; reading and replaying are in checkpoint_journal.c and
+ * checkpoint_recover.c. */
 #include "engine/store/checkpoint.h"
 
 #include <string.h>
@@ -32,7 +33,9 @@ struct gather {
 
 static int gather_flush(struct gather *gather)
 {
-    int r = gather->len > 0 ? vex_io_pwrite(gather->io, gather->file, gather->buf, gather->len, gather->offset) : 0;
+    int r = gather->len > 0
+                ? vex_io_pwrite(gather->io, gather->file, gather->buf, gather->len, gather->offset)
+                : 0;
     gather->offset += gather->len;
     gather->len = 0;
     return r;
@@ -136,10 +139,23 @@ static int fill_journal(const struct plan *plan, struct vex_io *io, struct vex_f
     if (r == 0)
         r = gather_flush(&gather);
     vex_mem_free(gather.buf);
-    return r != 0 ? r : vex_io_datasync(io, file);
+    return r;
 }
 
-/* Up to and including the commit point. */
+/* What surely is no complete journal goes away; a failure does not matter, the next call or opening discards
+ * it. */
+static void abandon(const struct vex_checkpoint *checkpoint)
+{
+    struct vex_io *io = checkpoint->io;
+    char path[VEX_PATH_MAX];
+
+    (void)io->ops->unlink(io, vex_file_join(path, checkpoint->dir, VEX_JOURNAL));
+    (void)io->ops->unlink(io, vex_file_join(path, checkpoint->dir, VEX_MANIFEST_NEW));
+}
+
+/* Up to and including the commit point. A journal that is complete but could not be synced stays: were it
+ * removed, a power cut could bring it back long after somebody went on without it. The next call or opening
+ * takes it for committed. */
 static int commit(const struct plan *plan, struct vex_err *err)
 {
     const struct vex_checkpoint *checkpoint = plan->checkpoint;
@@ -148,28 +164,24 @@ static int commit(const struct plan *plan, struct vex_err *err)
     struct vex_file *file;
 
     int r = vex_manifest_write_new(io, checkpoint->dir, vex_buf_str(&plan->envelope), err);
-    if (r != 0)
+    if (r != 0) {
+        abandon(checkpoint);
         return r;
+    }
     vex_file_join(path, checkpoint->dir, VEX_JOURNAL);
     r = vex_io_open(io, path, VEX_IO_WRITE | VEX_IO_CREATE | VEX_IO_TRUNC, &file);
     if (r != 0)
         return vex_checkpoint_fail(err, r, "create", path);
     r = fill_journal(plan, io, file);
+    if (r != 0)
+        abandon(checkpoint);
+    else
+        r = vex_io_datasync(io, file);
     vex_io_close(io, file);
     if (r != 0)
         return vex_checkpoint_fail(err, r, "write", path);
     r = io->ops->dirsync(io, checkpoint->dir);
     return r != 0 ? vex_checkpoint_fail(err, r, "sync", checkpoint->dir) : 0;
-}
-
-/* What did not reach its commit point goes away. Should that fail, the next call meets the journal and decides. */
-static void abandon(const struct vex_checkpoint *checkpoint)
-{
-    struct vex_io *io = checkpoint->io;
-    char path[VEX_PATH_MAX];
-
-    (void)io->ops->unlink(io, vex_file_join(path, checkpoint->dir, VEX_JOURNAL));
-    (void)io->ops->unlink(io, vex_file_join(path, checkpoint->dir, VEX_MANIFEST_NEW));
 }
 
 static int apply_table(struct vex_io *io, struct vex_table *table)
@@ -183,8 +195,8 @@ static int apply_table(struct vex_io *io, struct vex_table *table)
     if (table->dirty_count == 0 && !longer)
         return 0;
     while (vex_table_dirty_run(table, &at, &first, &count)) {
-        int r = vex_io_pwrite(io, table->file, table->base + (size_t)first * VEX_PAGE, (size_t)count * VEX_PAGE,
-                              first * VEX_PAGE);
+        int r = vex_io_pwrite(io, table->file, table->base + (size_t)first * VEX_PAGE,
+                              (size_t)count * VEX_PAGE, first * VEX_PAGE);
         if (r != 0)
             return r;
     }
@@ -237,11 +249,8 @@ int vex_checkpoint_write(const struct vex_checkpoint *checkpoint, struct vex_err
     make_plan(&plan, checkpoint, number + 1);
     r = commit(&plan, err);
     drop_plan(&plan);
-    if (r != 0) {
-        abandon(checkpoint);
-        return r;
-    }
-    r = apply(checkpoint, err);
+    if (r == 0)
+        r = apply(checkpoint, err);
     if (r != 0)
         return r;
     for (uint32_t i = 0; i < checkpoint->table_count; i++)

@@ -1,4 +1,5 @@
-/* Reading the files of a checkpoint: see checkpoint_private.h. All bytes are distrusted until their checksums match. */
+/* Reading the files of a checkpoint: see checkpoint_private.h. All bytes are distrusted until their checksums
+ * match. */
 #include <errno.h>
 #include <string.h>
 
@@ -184,7 +185,8 @@ static int check_pages(struct vex_io *io, const struct vex_journal *journal)
     return r == 1 ? sum == journal->head.pages_crc : r;
 }
 
-int vex_journal_open(struct vex_io *io, const char *dir, struct vex_journal *ret, bool *ret_there, struct vex_err *err)
+int vex_journal_open(struct vex_io *io, const char *dir, struct vex_journal *ret, bool *ret_there,
+                     struct vex_err *err)
 {
     char path[VEX_PATH_MAX];
 

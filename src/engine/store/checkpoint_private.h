@@ -1,5 +1,5 @@
-/* Files of a checkpoint as bytes: the envelope of the manifest, and the journal. Shared by checkpoint.c (writing),
- * checkpoint_journal.c (reading) and checkpoint_recover.c (replaying). */
+/* Files of a checkpoint as bytes: the envelope of the manifest, and the journal. Shared by checkpoint.c
+ * (writing), checkpoint_journal.c (reading) and checkpoint_recover.c (replaying). */
 #ifndef VEX_ENGINE_STORE_CHECKPOINT_PRIVATE_H
 #define VEX_ENGINE_STORE_CHECKPOINT_PRIVATE_H
 
@@ -78,18 +78,21 @@ static inline uint64_t vex_journal_pages_at(uint32_t run_count, uint64_t envelop
     return (end + VEX_PAGE - 1) / VEX_PAGE * VEX_PAGE;
 }
 
-/* 1: complete and checked, pages too; *ret is open. 0: there is none, or not all of it (*ret_there says which). VEX_EIO:
- * it can't be read. */
-int vex_journal_open(struct vex_io *io, const char *dir, struct vex_journal *ret, bool *ret_there, struct vex_err *err);
+/* 1: complete and checked, pages too; *ret is open. 0: there is none, or not all of it (*ret_there says
+ * which). VEX_EIO: it can't be read. */
+int vex_journal_open(struct vex_io *io, const char *dir, struct vex_journal *ret, bool *ret_there,
+                     struct vex_err *err);
 void vex_journal_close(struct vex_io *io, struct vex_journal *journal);
 
 /* Reads the manifest: VEX_ENOT_FOUND, VEX_ECORRUPT. bytes back the envelope. */
 int vex_manifest_read(struct vex_io *io, const char *dir, struct vex_buf *bytes, struct vex_envelope *ret,
                       struct vex_err *err);
-/* Finishes or discards what an earlier checkpoint left behind. *number: of the manifest (0: none), before and after. */
-int vex_checkpoint_finish(struct vex_io *io, const char *dir, const struct vex_envelope *manifest, uint64_t *number,
-                          struct vex_err *err);
-/* Writes manifest.new and syncs it; no more space is needed than it already takes when it holds these bytes. */
+/* Finishes or discards what an earlier checkpoint left behind. *number: of the manifest (0: none), before and
+ * after. */
+int vex_checkpoint_finish(struct vex_io *io, const char *dir, const struct vex_envelope *manifest,
+                          uint64_t *number, struct vex_err *err);
+/* Writes manifest.new and syncs it; no more space is needed than it already takes when it holds these bytes.
+ * */
 int vex_manifest_write_new(struct vex_io *io, const char *dir, struct vex_str bytes, struct vex_err *err);
 /* Renames manifest.new, syncs the folder, removes the journal. */
 int vex_checkpoint_conclude(struct vex_io *io, const char *dir, struct vex_err *err);

@@ -1,9 +1,10 @@
 /* Finishing what an interrupted checkpoint left: see checkpoint.h.
  *
- * A complete journal newer than the manifest was committed and is replayed, as often as it takes. It is first written once
- * more over itself and synced: it may have been read from a cache whose sync had failed, and once tables begin to change it is
- * all there is. An incomplete journal was never committed, so no table can hold pages newer than the manifest; where one
- * does, the journal has decayed after its commit and the folder is refused. */
+ * A complete journal newer than the manifest was committed and is replayed, as often as it takes. It is first
+ * written once more over itself and synced: it may have been read from a cache whose sync had failed, and
+ * once tables begin to change it is all there is. An incomplete journal was never committed, so no table can
+ * hold pages newer than the manifest; where one does, the journal has decayed after its commit and the folder
+ * is refused. */
 #include <errno.h>
 #include <string.h>
 
@@ -74,8 +75,8 @@ static int copy(struct vex_io *io, struct vex_file *from, uint64_t offset, uint6
     return 0;
 }
 
-static int copy_runs(struct vex_io *io, const struct vex_journal *journal, uint32_t table, struct vex_file *file,
-                     char *chunk)
+static int copy_runs(struct vex_io *io, const struct vex_journal *journal, uint32_t table,
+                     struct vex_file *file, char *chunk)
 {
     uint64_t at = journal->pages_at;
 
@@ -144,8 +145,8 @@ static int replay(struct vex_io *io, const char *dir, const struct vex_journal *
 }
 
 /* VEX_ECORRUPT when a table of the manifest holds a page of a later checkpoint. */
-static int refuse_newer(struct vex_io *io, const char *dir, const struct vex_envelope_table *table, uint64_t number,
-                        char *chunk, struct vex_err *err)
+static int refuse_newer(struct vex_io *io, const char *dir, const struct vex_envelope_table *table,
+                        uint64_t number, char *chunk, struct vex_err *err)
 {
     char path[VEX_PATH_MAX], name[256];
     struct vex_page_trailer trailer;
@@ -161,26 +162,33 @@ static int refuse_newer(struct vex_io *io, const char *dir, const struct vex_env
         uint64_t n = table->pages - page < VEX_COPY_PAGES ? table->pages - page : VEX_COPY_PAGES;
         int64_t got = vex_io_pread(io, file, chunk, n * VEX_PAGE, page * VEX_PAGE);
         for (uint64_t i = 0; r == 0 && (int64_t)((i + 1) * VEX_PAGE) <= got; i++)
-            if (vex_page_check(chunk + i * VEX_PAGE, table->kind, page + i, &trailer) && trailer.number > number)
-                r = vex_err_set(err, VEX_ECORRUPT, "%s has pages of a checkpoint whose journal is damaged", path);
+            if (vex_page_check(chunk + i * VEX_PAGE, table->kind, page + i, &trailer) &&
+                trailer.number > number)
+                r = vex_err_set(err, VEX_ECORRUPT, "%s has pages of a checkpoint whose journal is damaged",
+                                path);
     }
     vex_io_close(io, file);
     return r;
 }
 
+/* The folder is synced first too: the manifest that makes this journal stale may have been renamed by a
+ * process that died before its sync, and a power cut must not undo that and keep the removal. */
 static int discard(struct vex_io *io, const char *dir, struct vex_err *err)
 {
     char path[VEX_PATH_MAX];
 
     vex_file_join(path, dir, VEX_JOURNAL);
-    int r = io->ops->unlink(io, path);
+    int r = sync_folder(io, dir, err);
+    if (r != 0)
+        return r;
+    r = io->ops->unlink(io, path);
     if (r != 0 && r != -ENOENT)
         return vex_checkpoint_fail(err, r, "remove", path);
     return sync_folder(io, dir, err);
 }
 
-int vex_checkpoint_finish(struct vex_io *io, const char *dir, const struct vex_envelope *manifest, uint64_t *number,
-                          struct vex_err *err)
+int vex_checkpoint_finish(struct vex_io *io, const char *dir, const struct vex_envelope *manifest,
+                          uint64_t *number, struct vex_err *err)
 {
     struct vex_journal journal;
     bool there;
@@ -203,7 +211,8 @@ int vex_checkpoint_finish(struct vex_io *io, const char *dir, const struct vex_e
     return r != 0 ? r : discard(io, dir, err);
 }
 
-int vex_checkpoint_recover(struct vex_io *io, const char *dir, struct vex_buf *ret_manifest, struct vex_err *err)
+int vex_checkpoint_recover(struct vex_io *io, const char *dir, struct vex_buf *ret_manifest,
+                           struct vex_err *err)
 {
     struct vex_envelope manifest;
     struct vex_buf bytes;

@@ -1,10 +1,11 @@
 /* Heap: see heap.h.
  *
  * Role      The file, its map, the write buffer. Free space is kept by heap_extents.c.
- * Lock      As in heap.h. The buffer has a mutex of its own, because a reader of a reused place can't know whether the writer
- *           has something in store for it; `low` keeps readers of other places away from the mutex.
- * Invariant Bytes below `allocated` have disk space, so writing them and reading them through the map can't fail for want of
- *           it. Pieces of the buffer ascend and do not overlap.
+ * Lock      As in heap.h. The buffer has a mutex of its own, because a reader of a reused place can't know
+ *           whether the writer has something in store for it; `low` keeps readers of other places away from
+ *           the mutex.
+ * Invariant Bytes below `allocated` have disk space, so writing them and reading them through the map can't
+ *           fail for want of it. Pieces of the buffer ascend and do not overlap.
  * Format    docs/disk-format.md, "heap": a 64-byte head, then blobs. */
 #include "engine/store/heap.h"
 
@@ -60,6 +61,8 @@ struct vex_heap {
     uint32_t piece_count, piece_cap;
     _Atomic uint64_t low; /* offset of the first piece; UINT64_MAX: none */
 
+    char *scratch; /* the writer's copy of a blob that is written and not yet mapped */
+
     bool unsynced, unsynced_entry, failed;
 };
 
@@ -113,7 +116,8 @@ static int check_head(struct vex_heap *heap, struct vex_err *err)
         return fail(err, (int)got, "read", heap->path);
     memcpy(&format, head + 8, sizeof format);
     memcpy(&crc, head + HEAD_BYTES - 4, sizeof crc);
-    if (got != HEAD_BYTES || memcmp(head, magic, sizeof magic) != 0 || crc != vex_crc32c(0, head, HEAD_BYTES - 4))
+    if (got != HEAD_BYTES || memcmp(head, magic, sizeof magic) != 0 ||
+        crc != vex_crc32c(0, head, HEAD_BYTES - 4))
         return vex_err_set(err, VEX_ECORRUPT, "%s: the head of the file is damaged", heap->path);
     if (format != FILE_FORMAT)
         return vex_err_set(err, VEX_ECORRUPT, "%s has format %u, this program knows %u", heap->path, format,
@@ -135,8 +139,8 @@ static int open_file(struct vex_heap *heap, struct vex_err *err)
         return fail(err, (int)size, "size", heap->path);
     heap->allocated = (uint64_t)size;
     if (heap->allocated < heap->length)
-        return vex_err_set(err, VEX_ECORRUPT, "%s is cut short: %lld bytes of %llu", heap->path, (long long)size,
-                           (unsigned long long)heap->length);
+        return vex_err_set(err, VEX_ECORRUPT, "%s is cut short: %lld bytes of %llu", heap->path,
+                           (long long)size, (unsigned long long)heap->length);
     r = check_head(heap, err);
     if (r == 0 && vex_heap_remap(heap) != 0)
         r = vex_err_set(err, VEX_ENO_MEMORY, "cannot map %s", heap->path);
@@ -177,6 +181,7 @@ void vex_heap_close(struct vex_heap *heap)
     pthread_mutex_destroy(&heap->lock);
     vex_mem_free(heap->buffer);
     vex_mem_free(heap->pieces);
+    vex_mem_free(heap->scratch);
     vex_mem_free(heap->path);
     vex_mem_free(heap);
 }
@@ -417,6 +422,8 @@ int vex_heap_remap(struct vex_heap *heap)
     uint64_t need = heap->allocated / PAGE * PAGE;
     if (need < heap->length)
         need = round_up(heap->length, PAGE);
+    vex_mem_free(heap->scratch);
+    heap->scratch = NULL;
     if (heap->file == NULL || need <= heap->mapped)
         return 0;
     if (need > heap->reserved)
@@ -453,6 +460,19 @@ static const char *find_buffered(struct vex_heap *heap, uint64_t offset, uint64_
     return found;
 }
 
+/* Only the writer knows of such places: readers are given offsets after the map has grown. */
+static const char *read_unmapped(struct vex_heap *heap, uint64_t offset, uint64_t size)
+{
+    if (heap->file == NULL || offset > heap->length || size > heap->length - offset)
+        return NULL;
+    vex_mem_free(heap->scratch);
+    heap->scratch = vex_mem_try((size_t)size);
+    if (heap->scratch == NULL)
+        return NULL;
+    int64_t got = vex_io_pread(heap->io, heap->file, heap->scratch, (size_t)size, offset);
+    return got == (int64_t)size ? heap->scratch : NULL;
+}
+
 static const char *find(struct vex_heap *heap, uint64_t offset, uint32_t len)
 {
     uint64_t size = blob_size(len);
@@ -465,6 +485,8 @@ static const char *find(struct vex_heap *heap, uint64_t offset, uint32_t len)
         at = find_buffered(heap, offset, size);
     if (at == NULL && offset <= heap->mapped && size <= heap->mapped - offset)
         at = heap->base + offset;
+    else if (at == NULL)
+        at = read_unmapped(heap, offset, size);
     if (at == NULL)
         return NULL;
     memcpy(&head, at, sizeof head);

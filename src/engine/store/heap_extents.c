@@ -130,11 +130,12 @@ static uint64_t collect(const struct vex_extents *extents, struct vex_extent_lis
     return join(ret);
 }
 
-/* Falling, because taking looks at the end of a class first: low offsets go first and the end of the file stays free. */
+/* Falling, because taking looks at the end of a class first: low offsets go first and the end of the file
+ * stays free. */
 static void spread(struct vex_extents *extents, const struct vex_extent_list *list)
 {
     for (size_t i = list->count; i-- > 0;) {
-        push(&extents->class[class_of(list->at[i].len)], list->at[i].offset, list->at[i].len);
+        push(&extents->class[class_of(list->at[i].len)], list -> at[i].offset, list->at[i].len);
         extents->bytes += list->at[i].len;
     }
 }
@@ -167,8 +168,9 @@ bool vex_extents_decode(struct vex_extents *extents, struct vex_cursor *c, uint6
     struct vex_extent_list all = {0};
     uint64_t lost = vex_cursor_u64(c);
     uint32_t count = vex_cursor_u32(c);
-    bool good = !c->bad && count <= VEX_EXTENTS_MAX && count <= vex_cursor_left(c) / sizeof(struct vex_extent) &&
-                lost <= end - start && lost % GRAIN == 0;
+    bool good = !c->bad && count <= VEX_EXTENTS_MAX &&
+                count <= vex_cursor_left(c) / sizeof(struct vex_extent) && lost <= end - start &&
+                lost % GRAIN == 0;
 
     for (uint32_t i = 0; i < count && good; i++) {
         uint64_t offset = vex_cursor_u64(c), len = vex_cursor_u64(c);

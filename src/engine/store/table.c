@@ -1,9 +1,10 @@
 /* Tables: see table.h.
  *
- * Role      Address space, growth, dirty pages and page trailers. The file is only ever written by checkpoint.c.
+ * Role      Address space, growth, dirty pages and page trailers. The file is only ever written by
+ *           checkpoint.c.
  * Owner     One collection. Lock: the collection's, as in table.h.
- * Invariant Behind base lie on_disk pages mapped privately from the file, then anonymous pages that read as zeros, then address
- *           space without access. Nothing is reserved while the table is empty.
+ * Invariant Behind base lie on_disk pages mapped privately from the file, then anonymous pages that read as
+ *           zeros, then address space without access. Nothing is reserved while the table is empty.
  * Format    table.h; docs/disk-format.md, "table page". */
 #include "engine/store/table.h"
 
@@ -33,7 +34,8 @@ uint32_t vex_page_seal(char *page, uint32_t kind, uint64_t index, uint64_t seq, 
     struct vex_page_trailer trailer = {.kind = kind, .page = index, .seq = seq, .number = number};
 
     memcpy(page + VEX_PAGE_ITEMS, &trailer, sizeof trailer);
-    trailer.crc = vex_crc32c(vex_crc32c(0, page, VEX_PAGE_ITEMS), page + VEX_PAGE_ITEMS + 4, sizeof trailer - 4);
+    trailer.crc =
+        vex_crc32c(vex_crc32c(0, page, VEX_PAGE_ITEMS), page + VEX_PAGE_ITEMS + 4, sizeof trailer - 4);
     memcpy(page + VEX_PAGE_ITEMS, &trailer.crc, sizeof trailer.crc);
     return trailer.crc;
 }
@@ -42,7 +44,8 @@ bool vex_page_check(const char *page, uint32_t kind, uint64_t index, struct vex_
 {
     memcpy(ret, page + VEX_PAGE_ITEMS, sizeof *ret);
     return ret->kind == kind && ret->page == index &&
-           ret->crc == vex_crc32c(vex_crc32c(0, page, VEX_PAGE_ITEMS), page + VEX_PAGE_ITEMS + 4, sizeof *ret - 4);
+           ret->crc ==
+               vex_crc32c(vex_crc32c(0, page, VEX_PAGE_ITEMS), page + VEX_PAGE_ITEMS + 4, sizeof *ret - 4);
 }
 
 static size_t bytes_of(uint64_t pages)
@@ -98,7 +101,8 @@ static bool is_dirty(const struct vex_table *table, uint64_t page)
     return (table->dirty[page / 64] >> (page % 64) & 1) != 0;
 }
 
-bool vex_table_dirty_run(const struct vex_table *table, uint64_t *at, uint64_t *ret_first, uint64_t *ret_count)
+bool vex_table_dirty_run(const struct vex_table *table, uint64_t *at, uint64_t *ret_first,
+                         uint64_t *ret_count)
 {
     uint64_t page = *at;
 
@@ -116,7 +120,8 @@ bool vex_table_dirty_run(const struct vex_table *table, uint64_t *at, uint64_t *
     return true;
 }
 
-/* Checks the pages as the file has them, by reading: an unreadable sector is an error here, behind a map it is a signal. */
+/* Checks the pages as the file has them, by reading: an unreadable sector is an error here, behind a map it
+ * is a signal. */
 static int verify(struct vex_table *table, uint64_t pages, struct vex_err *err)
 {
     char *chunk = vex_mem_alloc(bytes_of(VERIFY_PAGES));
@@ -143,7 +148,8 @@ static int verify(struct vex_table *table, uint64_t pages, struct vex_err *err)
 static int open_pages(struct vex_table *table, uint64_t pages, struct vex_err *err)
 {
     if (pages > ITEMS_MAX / table->per_page + 1)
-        return vex_err_set(err, VEX_ECORRUPT, "%s: %llu pages are too many", table->path, (unsigned long long)pages);
+        return vex_err_set(err, VEX_ECORRUPT, "%s: %llu pages are too many", table->path,
+                           (unsigned long long)pages);
     int r = vex_io_open(table->io, table->path, VEX_IO_WRITE, &table->file);
     if (r == -ENOENT)
         return vex_err_set(err, VEX_ECORRUPT, "%s is missing", table->path);
@@ -168,8 +174,8 @@ static int open_pages(struct vex_table *table, uint64_t pages, struct vex_err *e
     return 0;
 }
 
-int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind, uint32_t stride,
-                   uint64_t pages, struct vex_err *err)
+int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind,
+                   uint32_t stride, uint64_t pages, struct vex_err *err)
 {
     *table = (struct vex_table){.io = io, .kind = kind, .stride = stride};
     if (stride == 0 || stride > VEX_PAGE_ITEMS)
@@ -272,7 +278,8 @@ int vex_table_prepare(struct vex_table *table, struct vex_err *err)
     return r != 0 ? fail(err, r, "extend", table->path) : 0;
 }
 
-/* A page that can't be given back (no memory for the kernel's own structures) stays private and holds the same bytes. */
+/* A page that can't be given back (no memory for the kernel's own structures) stays private and holds the
+ * same bytes. */
 void vex_table_release(struct vex_table *table)
 {
     uint64_t at = 0, first, count, next, more;

@@ -1,11 +1,13 @@
 /* Table: fixed-stride items in a file, mapped MAP_PRIVATE.
  *
- * Role      Changes stay in private memory and their pages are noted; the file on disk always is exactly the last
- *           checkpoint (checkpoint.h writes dirty pages back).
- * Owner     One collection. Lock: the collection's; vex_table_at under shared, touch and grow under exclusive.
- * Format    Pages of 4 KiB: 4032 bytes of items (4032 / stride of them, none straddles a page), then a 64-byte trailer
- *           {u32 crc32c of the rest of the page, u32 kind, u64 page number, u64 sequence and u64 number of the checkpoint, zeros}.
- *           A page whose trailer or checksum is wrong is found at opening: VEX_ECORRUPT naming file and page.
+ * Role      Changes stay in private memory and their pages are noted; the file on disk always is exactly
+ *           the last checkpoint (checkpoint.h writes dirty pages back).
+ * Owner     One collection. Lock: the collection's; vex_table_at under shared, touch and grow under
+ *           exclusive.
+ * Format    Pages of 4 KiB: 4032 bytes of items (4032 / stride of them, none straddles a page), then a
+ *           64-byte trailer {u32 crc32c of the rest of the page, u32 kind, u64 page number, u64 sequence
+ *           and u64 number of the checkpoint, zeros}. A page whose trailer or checksum is wrong is found at
+ *           opening: VEX_ECORRUPT naming file and page.
  * Items beyond those ever written read as zeros. */
 #ifndef VEX_ENGINE_STORE_TABLE_H
 #define VEX_ENGINE_STORE_TABLE_H
@@ -20,12 +22,12 @@
 #define VEX_PAGE_ITEMS 4032u
 
 struct vex_table {
-    char *base;        /* address of page 0 */
+    char *base; /* address of page 0 */
     uint32_t stride;
     uint32_t per_page;
-    uint64_t pages;    /* usable pages: file-backed ones, then anonymous ones */
-    uint64_t on_disk;  /* pages mapped from the file, which holds them as of the last checkpoint */
-    uint64_t *dirty;   /* bit per page */
+    uint64_t pages;   /* usable pages: file-backed ones, then anonymous ones */
+    uint64_t on_disk; /* pages mapped from the file, which holds them as of the last checkpoint */
+    uint64_t *dirty;  /* bit per page */
     uint64_t dirty_count;
     uint32_t kind;
     /* private to table.c */
@@ -37,11 +39,11 @@ struct vex_table {
     size_t dirty_cap; /* words */
 };
 
-/* Opens the table as of its last checkpoint, `pages` long (from the manifest); the file may be longer (garbage of a lost
- * checkpoint) but not shorter. pages == 0: the file need not exist. Verifies every page's checksum. After a failure the
- * table is closed. */
-int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind, uint32_t stride,
-                   uint64_t pages, struct vex_err *err);
+/* Opens the table as of its last checkpoint, `pages` long (from the manifest); the file may be longer
+ * (garbage of a lost checkpoint) but not shorter. pages == 0: the file need not exist. Verifies every page's
+ * checksum. After a failure the table is closed. */
+int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind,
+                   uint32_t stride, uint64_t pages, struct vex_err *err);
 void vex_table_close(struct vex_table *table); /* drops private changes */
 
 /* Makes items [0, count) usable. Exclusive: base may move. VEX_ENO_MEMORY. */

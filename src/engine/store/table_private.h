@@ -20,8 +20,10 @@ uint32_t vex_page_seal(char *page, uint32_t kind, uint64_t index, uint64_t seq, 
 bool vex_page_check(const char *page, uint32_t kind, uint64_t index, struct vex_page_trailer *ret);
 
 /* The next run of dirty pages at or after *at; false at the end. *at moves behind the run. */
-bool vex_table_dirty_run(const struct vex_table *table, uint64_t *at, uint64_t *ret_first, uint64_t *ret_count);
-/* Creates the file when there is none and takes disk space for all pages, so that writing them can't run out of it. */
+bool vex_table_dirty_run(const struct vex_table *table, uint64_t *at, uint64_t *ret_first,
+                         uint64_t *ret_count);
+/* Creates the file when there is none and takes disk space for all pages, so that writing them can't run out
+ * of it. */
 int vex_table_prepare(struct vex_table *table, struct vex_err *err);
 /* The file holds all pages, sealed as in memory: private copies are dropped and nothing is dirty any more. */
 void vex_table_release(struct vex_table *table);

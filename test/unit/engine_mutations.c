@@ -1,0 +1,311 @@
+/* Every kind of operation against a plain model, across restarts with and without checkpoints; texts of refused ones. */
+#include <CUnit/Basic.h>
+
+#include "engine_kit.h"
+
+static struct kit kit;
+static struct vex_pool *pool;
+static struct vex_dev *dev;
+static char dir[] = "/tmp/vex_engine_mutations_XXXXXX";
+
+static struct vex_collection *make(const char *name)
+{
+    struct vex_config *config = kit_config();
+    struct vex_collection *collection = NULL;
+    struct vex_err err;
+    bool created;
+
+    CU_ASSERT_EQUAL_FATAL(vex_engine_create(kit.engine, VEX_STR(VEX_DEFAULT_TENANT), VEX_STR(VEX_DEFAULT_DATABASE),
+                                            vex_str_c(name), config, false, &collection, &created, &err),
+                          0);
+    vex_config_unref(config);
+    return collection;
+}
+
+static struct vex_collection *get(const char *name)
+{
+    struct vex_collection *collection = NULL;
+    struct vex_err err;
+
+    CU_ASSERT_EQUAL_FATAL(vex_engine_find(kit.engine, vex_str_c(name), false, &collection, &err), 0);
+    return collection;
+}
+
+static bool same(struct vex_collection *collection, const struct kit_model *model)
+{
+    char why[256];
+    bool ok = kit_same(collection, model, why, sizeof why);
+
+    if (!ok)
+        fprintf(stderr, "differs: %s\n", why);
+    return ok;
+}
+
+/* A copy of the folder while the engine runs: what a killed process leaves. */
+static void reopen_copy(const struct kit_model *model)
+{
+    char command[256], copy[64];
+    struct vex_collection *collection = NULL;
+    struct vex_err err;
+    struct kit other;
+
+    snprintf(copy, sizeof copy, "%s_copy", dir);
+    snprintf(command, sizeof command, "rm -rf %s && cp -r %s %s", copy, dir, copy);
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+    kit_init(&other, vex_io_posix(), copy, dev, pool);
+    CU_ASSERT_EQUAL_FATAL(kit_open(&other), 0);
+    CU_ASSERT_EQUAL_FATAL(vex_engine_find(other.engine, VEX_STR("model"), false, &collection, &err), 0);
+    CU_ASSERT_TRUE(same(collection, model));
+    vex_collection_unref(collection);
+    kit_close(&other);
+    snprintf(command, sizeof command, "rm -rf %s", copy);
+    CU_ASSERT_EQUAL(system(command), 0);
+}
+
+static void test_model(void)
+{
+    struct vex_collection *collection = make("model");
+    struct kit_model model = {.next_op = 1};
+    struct kit_random random = {42};
+    struct vex_arena arena;
+    struct vex_err err;
+
+    vex_arena_init(&arena, 0);
+    for (int i = 0; i < 3000; i++) {
+        struct vex_op ops[4];
+        struct kit_call call;
+        uint64_t first = model.next_op;
+        int code, rc;
+        uint32_t count = kit_random_mutation(&model, &random, &arena, ops, &code);
+
+        rc = kit_submit(&call, collection, ops, count, true);
+        CU_ASSERT_EQUAL_FATAL(rc, code);
+        for (uint32_t o = 0; o < count; o++)
+            CU_ASSERT_EQUAL(call.results[o].op, first + o);
+        if (i % 7 == 0)
+            CU_ASSERT_TRUE_FATAL(same(collection, &model));
+        if (i % 97 == 0)
+            CU_ASSERT_EQUAL_FATAL(vex_collection_checkpoint(collection, &err), 0);
+        if (i % 211 == 0)
+            reopen_copy(&model);
+        if (i % 503 == 0) {
+            vex_collection_unref(collection);
+            kit_close(&kit);
+            CU_ASSERT_EQUAL_FATAL(kit_open(&kit), 0);
+            collection = get("model");
+            CU_ASSERT_TRUE_FATAL(same(collection, &model));
+        }
+        vex_arena_reset(&arena);
+    }
+    CU_ASSERT_TRUE(same(collection, &model));
+    vex_arena_done(&arena);
+    vex_collection_unref(collection);
+}
+
+/* The model's affected counts, for single operations. */
+static void test_affected(void)
+{
+    struct vex_collection *collection = make("affected");
+    struct kit_model model = {.next_op = 1};
+    struct kit_random random = {7};
+    struct vex_arena arena;
+
+    vex_arena_init(&arena, 0);
+    for (int i = 0; i < 500; i++) {
+        struct kit_play play = {.model = &model, .arena = &arena, .random = &random, .op = model.next_op++};
+        struct vex_op op;
+        struct kit_call call;
+        bool fine = kit_random_op(&play, &op);
+
+        CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), fine ? 0 : VEX_ENOT_FOUND);
+        if (fine)
+            CU_ASSERT_EQUAL(call.results[0].affected, play.affected);
+        vex_arena_reset(&arena);
+    }
+    CU_ASSERT_TRUE(same(collection, &model));
+    vex_arena_done(&arena);
+    vex_collection_unref(collection);
+}
+
+/* ---- refused mutations ---- */
+
+static void expect(struct vex_collection *collection, struct vex_op *op, int code, const char *text)
+{
+    struct kit_call call;
+    int rc = kit_submit(&call, collection, op, 1, true);
+
+    CU_ASSERT_EQUAL(rc, code);
+    CU_ASSERT_STRING_EQUAL(call.err.text, text);
+    if (rc != code || strcmp(call.err.text, text) != 0)
+        fprintf(stderr, "got %d %s\n", rc, call.err.text);
+}
+
+static struct vex_op one_point(struct vex_point *point, struct vex_vector_value *vector, const char *name,
+                               enum vex_vector_kind kind, const float *values, uint32_t count)
+{
+    static const uint32_t indices[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+    *vector = (struct vex_vector_value){
+        .name = vex_str_c(name), .kind = kind, .values = values, .count = count, .rows = 1, .indices = indices};
+    *point = (struct vex_point){.id = vex_id_num(1), .vectors = vector, .vector_count = 1};
+    return (struct vex_op){.kind = VEX_OP_UPSERT, .upsert = {.points = point, .count = 1}};
+}
+
+static void test_refused(void)
+{
+    static const float values[] = {1, 2, 3, 4}, odd[] = {1, INFINITY, 3, 4};
+    struct vex_collection *collection = make("refused");
+    struct vex_vector_value vector;
+    struct vex_point point;
+    struct vex_op op;
+    struct vex_id missing = vex_id_num(777);
+    struct vex_str bad_name = VEX_STR("zz");
+    struct kit_call call;
+
+    op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, values, 3);
+    expect(collection, &op, VEX_EBAD_INPUT, "Vector dimension error: expected dim: 4, got 3"); /* takes number 1 */
+    op = one_point(&point, &vector, "x", VEX_VECTOR_DENSE, values, 4);
+    expect(collection, &op, VEX_EBAD_INPUT, "Not existing vector name error: x");
+    op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, odd, 4);
+    expect(collection, &op, VEX_EBAD_INPUT, "Vector values must be finite numbers");
+    op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, values, 4);
+    CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
+    CU_ASSERT_EQUAL(call.results[0].op, 2);
+    op = one_point(&point, &vector, "sparse", VEX_VECTOR_DENSE, values, 4);
+    expect(collection, &op, VEX_EBAD_INPUT, "Conversion between sparse and regular vectors failed"); /* 3 */
+    op = one_point(&point, &vector, "multi", VEX_VECTOR_DENSE, values, 4);
+    expect(collection, &op, VEX_EBAD_INPUT, "Conversion between multi and regular vectors failed"); /* 4 */
+    op = (struct vex_op){.kind = VEX_OP_SET_PAYLOAD,
+                         .payload = {.selector = {.ids = &missing, .count = 1}, .payload = VEX_STR("\xa1\x61x\x01")}};
+    expect(collection, &op, VEX_ENOT_FOUND, "No point with id 777 found"); /* 5 */
+    op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, values, 4);
+    point.id = missing;
+    op.kind = VEX_OP_UPDATE_VECTORS;
+    op.vectors.points = &point;
+    op.vectors.count = 1;
+    op.vectors.update_filter = NULL;
+    expect(collection, &op, VEX_ENOT_FOUND, "No point with id 777 found"); /* 6 */
+    op = (struct vex_op){.kind = VEX_OP_DELETE_VECTORS,
+                         .vector_names = {.selector = {.ids = &missing, .count = 1}, .names = &bad_name, .count = 1}};
+    expect(collection, &op, VEX_EBAD_INPUT, "Not existing vector name error: zz"); /* 7 */
+    op = (struct vex_op){.kind = VEX_OP_DELETE, .remove = {.ids = &missing, .count = 1}};
+    CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
+    CU_ASSERT_EQUAL(call.results[0].op, 8);
+    CU_ASSERT_EQUAL(call.results[0].affected, 0);
+    vex_collection_unref(collection);
+}
+
+/* Filters with a limit take the oldest matches; a key path merges below it. */
+static void test_limit_and_path(void)
+{
+    struct vex_collection *collection = make("limit");
+    struct vex_arena arena;
+    struct vex_point points[6] = {0};
+    struct vex_op op = {.kind = VEX_OP_UPSERT, .upsert = {.points = points, .count = 6}};
+    int keys[KIT_KEYS] = {3, 0, 0, 0};
+    struct kit_call call;
+    struct vex_collection_data data;
+    struct vex_err err;
+    struct vex_id id;
+    uint32_t slot;
+
+    vex_arena_init(&arena, 0);
+    for (uint32_t i = 0; i < 6; i++) {
+        points[i].id = vex_id_num(60 - i);
+        points[i].payload = kit_payload(&arena, 1, keys);
+    }
+    CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
+    op = (struct vex_op){.kind = VEX_OP_DELETE, .remove = {.filter = kit_filter(&arena, 3), .limit = 2}};
+    CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
+    CU_ASSERT_EQUAL(call.results[0].affected, 2);
+    id = vex_id_num(58);
+    op = (struct vex_op){.kind = VEX_OP_SET_PAYLOAD,
+                         .payload = {.selector = {.ids = &id, .count = 1}, .payload = kit_payload(&arena, 2, keys)}};
+    CU_ASSERT_EQUAL(vex_path_parse(&arena, VEX_STR("sub.deep"), &op.payload.key, &err), 0);
+    CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
+    CU_ASSERT_EQUAL_FATAL(vex_collection_read_begin(collection, &data, &err), 0);
+    for (uint32_t i = 0; i < 6; i++) {
+        id = vex_id_num(60 - i);
+        CU_ASSERT_EQUAL(vex_rows_find(data.rows, &id) == VEX_SLOT_NONE, i < 2);
+    }
+    id = vex_id_num(58);
+    slot = vex_rows_find(data.rows, &id);
+    struct vex_value deep = vex_value_get(vex_value_get(vex_collection_payload(&data, slot), VEX_STR("sub")), VEX_STR("deep"));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(deep.at);
+    CU_ASSERT_PTR_NOT_NULL(vex_value_get(deep, VEX_STR("b")).at);
+    vex_collection_read_end(collection);
+    vex_arena_done(&arena);
+    vex_collection_unref(collection);
+}
+
+/* wait = false: order and numbers hold, results carry numbers only; a full queue parks and loses nothing. */
+static void test_parked(void)
+{
+    enum { N = 400 };
+    static struct kit_call calls[N];
+    static char bytes[20000];
+    struct vex_collection *collection;
+    struct vex_arena arena;
+    struct vex_err err;
+    struct vex_collection_stats stats;
+    struct vex_buf payload;
+
+    kit_close(&kit);
+    kit.options.queue_bytes = 50000;
+    CU_ASSERT_EQUAL_FATAL(kit_open(&kit), 0);
+    collection = make("parked");
+    vex_arena_init(&arena, 0);
+    vex_buf_init(&payload, &arena);
+    memset(bytes, 'x', sizeof bytes);
+    vex_value_put_map(&payload, 1);
+    vex_value_put_text(&payload, VEX_STR("t"));
+    vex_value_put_text(&payload, vex_str(bytes, sizeof bytes));
+    for (int i = 0; i < N; i++) {
+        struct vex_point point = {.id = vex_id_num((uint64_t)i), .payload = vex_buf_str(&payload)};
+        struct vex_op op = {.kind = VEX_OP_UPSERT, .upsert = {.points = &point, .count = 1}};
+        CU_ASSERT_EQUAL_FATAL(kit_start(&calls[i], collection, &op, 1, i % 2 == 0), 0);
+    }
+    for (int i = 0; i < N; i++) {
+        CU_ASSERT_EQUAL(kit_wait(&calls[i]), 0);
+        CU_ASSERT_EQUAL(calls[i].results[0].op, (uint64_t)i + 1);
+    }
+    CU_ASSERT_EQUAL(vex_collection_drain(collection, &err), 0);
+    CU_ASSERT_EQUAL(vex_collection_stats(collection, &stats, &err), 0);
+    CU_ASSERT_EQUAL(stats.points, N);
+    CU_ASSERT_EQUAL(stats.last_op, N);
+    vex_arena_done(&arena);
+    vex_collection_unref(collection);
+    kit_close(&kit);
+    kit.options.queue_bytes = 8 << 20;
+    CU_ASSERT_EQUAL_FATAL(kit_open(&kit), 0);
+}
+
+int main(void)
+{
+    CU_pSuite suite;
+    unsigned failures;
+    char command[96];
+
+    if (mkdtemp(dir) == NULL)
+        return 1;
+    dev = vex_dev_embed_new();
+    pool = vex_pool_new(2, 64, "test");
+    kit_init(&kit, vex_io_posix(), dir, dev, pool);
+    if (kit_open(&kit) != 0)
+        return 1;
+    CU_initialize_registry();
+    suite = CU_add_suite("engine_mutations", NULL, NULL);
+    CU_add_test(suite, "model", test_model);
+    CU_add_test(suite, "affected", test_affected);
+    CU_add_test(suite, "refused", test_refused);
+    CU_add_test(suite, "limit_and_path", test_limit_and_path);
+    CU_add_test(suite, "parked", test_parked);
+    CU_basic_run_tests();
+    failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    kit_close(&kit);
+    vex_pool_free(pool);
+    vex_dev_free(dev);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command) != 0 || failures > 0;
+}
