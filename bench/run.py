@@ -21,7 +21,7 @@ from peers_chroma import ChromaCalls, ChromaServer  # noqa: E402
 from peers_process import cpu_seconds, end, rss, until  # noqa: E402
 from peers_vexfs import QdrantCalls  # noqa: E402
 
-from test.lib.server import Server, free_ports  # noqa: E402
+from test.lib.server import BINARY, Server, free_ports  # noqa: E402
 
 DIMENSIONS, BATCH, K, QUERIES, IN_FLIGHT = 128, 1000, 10, 200, 4
 LIMIT_SECONDS = 330
@@ -47,7 +47,8 @@ def say(text):
 
 
 def binary(name):
-    return ROOT / "build/release/bench" / name
+    """A benchmark in C of the same build as the server."""
+    return pathlib.Path(BINARY).parent / "bench" / name
 
 
 def clustered(count, seed=1):

@@ -21,8 +21,10 @@
 #include "rest/server.h"
 #include "uapi/dev.h"
 
-#define INLINE_NS (UINT64_C(500) * 1000)
-#define DRAIN_NS  (UINT64_C(10) * 1000000000)
+#define INLINE_NS    (UINT64_C(500) * 1000)
+#define DRAIN_NS     (UINT64_C(10) * 1000000000)
+#define FLAGS_MAX    256
+#define DATA_DIR_MAX 2048
 
 struct server {
     struct vex_conf *conf;
@@ -47,24 +49,54 @@ static void usage(void)
     vex_mem_free(flags);
 }
 
-/* Flags that are not settings. -1: go on; else the exit code. */
-static int own_flags(int argc, char **argv, char **config_path, bool *ret_health)
+/* Value of "--name X" or "--name=X" at argv[*at], which then stands on its last word; NULL: another flag, or no value. */
+static const char *flag_value(char **argv, int argc, int *at, const char *name)
 {
-    for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+    size_t len = strlen(name);
+    if (strncmp(argv[*at], name, len) != 0)
+        return NULL;
+    if (argv[*at][len] == '=')
+        return argv[*at] + len + 1;
+    return argv[*at][len] == '\0' && *at + 1 < argc ? argv[++*at] : NULL;
+}
+
+/* Flags that are not settings, and the word "health", which is taken out of argv. -1: go on; else the exit code. */
+static int own_flags(int *argc, char **argv, const char **config_path, bool *ret_health)
+{
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        int first = i;
+        const char *path = flag_value(argv, *argc, &i, "--config-path");
+        if (path != NULL)
+            *config_path = path;
+        if (strcmp(argv[first], "--help") == 0 || strcmp(argv[first], "-h") == 0) {
             usage();
             return 0;
         }
-        if (strcmp(argv[i], "--version") == 0) {
+        if (strcmp(argv[first], "--version") == 0) {
             printf("vexfs_server %s (Qdrant interface %s)\n", VEX_SERVER_VERSION, VEX_QDRANT_VERSION);
             return 0;
         }
-        if (strcmp(argv[i], "--config-path") == 0 && i + 1 < argc)
-            *config_path = argv[++i];
-        else if (strcmp(argv[i], "health") == 0)
+        if (first == 1 && strcmp(argv[first], "health") == 0) {
             *ret_health = true;
+            continue;
+        }
+        while (first <= i)
+            argv[kept++] = argv[first++];
     }
+    *argc = kept;
     return -1;
+}
+
+/* What the settings may say and the server cannot do. */
+static int check(const struct vex_conf *conf, enum vex_log_level *ret_level, struct vex_err *err)
+{
+    const char *level = vex_conf_str(conf, VEX_CONF_LOG_LEVEL);
+    if (vex_log_level_parse(level, ret_level) != 0)
+        return vex_err_set(err, VEX_EBAD_INPUT, "log_level: \"%s\" is none of error, warn, info, debug, trace", level);
+    if (strlen(vex_conf_str(conf, VEX_CONF_DATA_DIR)) > DATA_DIR_MAX)
+        return vex_err_set(err, VEX_EBAD_INPUT, "storage.storage_path has more than %d bytes", DATA_DIR_MAX);
+    return 0;
 }
 
 /* Reads every layer of settings. */
@@ -72,18 +104,17 @@ static int configure(struct vex_conf *conf, int argc, char **argv, const char *c
 {
     static const char *const files[] = {"/etc/qdrant/config.yaml", "config/config.yaml", "config/production.yaml",
                                         "config/local.yaml"};
-    char *rest[64];
-    int rest_count = 0;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        int code = access(files[i], R_OK) == 0 ? vex_conf_file(conf, files[i], err) : 0;
-        if (code != 0)
-            return code;
-    }
-    if (config_path != NULL && vex_conf_file(conf, config_path, err) != 0)
-        return err->code;
-    if (vex_conf_env(conf, environ, err) != 0 || argc > 64)
-        return err->code != 0 ? err->code : vex_err_set(err, VEX_EBAD_INPUT, "too many flags");
-    return vex_conf_flags(conf, argc, argv, rest, &rest_count, err);
+    char *own[FLAGS_MAX];
+    int own_count = 0, code = 0;
+    if (argc > FLAGS_MAX)
+        return vex_err_set(err, VEX_EBAD_INPUT, "more than %d words on the command line", FLAGS_MAX);
+    for (size_t i = 0; i < sizeof files / sizeof *files && code == 0; i++)
+        code = access(files[i], R_OK) == 0 ? vex_conf_file(conf, files[i], err) : 0;
+    if (code == 0 && config_path != NULL)
+        code = vex_conf_file(conf, config_path, err);
+    if (code == 0)
+        code = vex_conf_env(conf, environ, err);
+    return code != 0 ? code : vex_conf_flags(conf, argc, argv, own, &own_count, err);
 }
 
 /* As many descriptors as the system lets us have. */
@@ -151,8 +182,11 @@ static void stop(struct server *server)
         atomic_store(&server->service->draining, 1);
     vex_rest_stop(server->rest);
     vex_grpc_stop(server->grpc);
-    if (server->service != NULL)
-        vex_service_drain(server->service, DRAIN_NS);
+    if (server->service != NULL && !vex_service_drain(server->service, DRAIN_NS)) {
+        /* Closing under a running call would not be safe; the log has everything that was acknowledged. */
+        vex_error("main", "some calls do not end: leaving without checkpoints");
+        _exit(1);
+    }
     vex_engine_close(server->engine);
     vex_service_free(server->service);
     vex_pool_free(server->pool);
@@ -212,32 +246,40 @@ static int serve(struct server *server)
     return 0;
 }
 
+/* Asks the server on the configured ports; the exit code. */
+static int ask_health(const struct vex_conf *conf)
+{
+    struct vex_err err = {0};
+    uint64_t port = vex_conf_u64(conf, VEX_CONF_HTTP_PORT);
+    if (vex_probe_ready(vex_conf_str(conf, VEX_CONF_HOST), port, &err) == 0)
+        return 0;
+    fprintf(stderr, "vexfs_server: %s\n", err.text);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct server server = {0};
     struct vex_err err = {0};
-    char *config_path = NULL;
+    const char *config_path = NULL;
+    enum vex_log_level level = VEX_LOG_INFO;
     bool health = false;
-    int code = own_flags(argc - 1, argv + 1, &config_path, &health);
+    int code = own_flags(&argc, argv, &config_path, &health);
     if (code >= 0)
         return code;
     server.conf = vex_conf_new();
-    enum vex_log_level level = VEX_LOG_INFO;
-    code = configure(server.conf, health ? 1 : argc, argv, config_path, &err);
+    code = configure(server.conf, argc, argv, config_path, &err);
     if (code == 0)
-        code = vex_log_level_parse(vex_conf_str(server.conf, VEX_CONF_LOG_LEVEL), &level);
+        code = check(server.conf, &level, &err);
     if (code != 0) {
-        fprintf(stderr, "vexfs_server: %s\n", err.code != 0 ? err.text : "log_level: not a level");
+        fprintf(stderr, "vexfs_server: %s\n", err.text);
         vex_conf_free(server.conf);
         return 2;
     }
     vex_log_set(level, vex_conf_bool(server.conf, VEX_CONF_LOG_JSON));
-    if (health) {
-        code = vex_probe_ready(vex_conf_str(server.conf, VEX_CONF_HOST), vex_conf_u64(server.conf, VEX_CONF_HTTP_PORT), &err);
-        if (code != 0)
-            fprintf(stderr, "vexfs_server: %s\n", err.text);
-        vex_conf_free(server.conf);
-        return code == 0 ? 0 : 1;
-    }
-    return serve(&server);
+    if (!health)
+        return serve(&server);
+    code = ask_health(server.conf);
+    vex_conf_free(server.conf);
+    return code;
 }

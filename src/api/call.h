@@ -1,10 +1,12 @@
 /* A call: one request of any dialect from its arrival to its answer.
  *
- * Owner     The transport allocates it (inside its own per-request struct), fills in the first group, and
- * hands it to vex_service_run. From then on the service owns it until `done`, which comes exactly once, on
- * any thread. Memory    Everything of the call lives in `arena`: request, response, results. The transport
- * resets the arena after it has sent the answer. Cancel    The transport sets `cancelled` when its client is
- * gone; long work looks at it; `done` still comes. */
+ * Owner  The transport allocates it (inside its own per-request struct), fills in the first group, and
+ *        hands it to vex_service_run. From then on the service owns it until `done`, which comes
+ *        exactly once, on any thread.
+ * Memory Everything of the call lives in `arena`: request, response, results. The transport resets the
+ *        arena after it has sent the answer.
+ * Cancel The transport sets `cancelled` when its client is gone; long work looks at it; `done` still
+ *        comes. */
 #ifndef VEX_API_CALL_H
 #define VEX_API_CALL_H
 

@@ -1,4 +1,5 @@
-/* Listening sockets: never SO_REUSEPORT, so that a second server on a port is told so. */
+/* Listening sockets: never SO_REUSEPORT, so that a second server on a port is told so. Of a name that stands for several addresses
+ * the first IPv4 one is taken, else the first. */
 #include "api/listen.h"
 
 #include <errno.h>
@@ -42,12 +43,10 @@ int vex_listen(const char *host, uint64_t port, int *ret_fd, struct vex_err *err
     int failed = getaddrinfo(host, service, &hints, &found);
     if (failed != 0)
         return vex_err_set(err, VEX_EIO, "cannot listen on %s: %s", host, gai_strerror(failed));
-    failed = EADDRNOTAVAIL;
-    for (const struct addrinfo *address = found; address != NULL; address = address->ai_next) {
-        failed = listen_on(address, ret_fd);
-        if (failed == 0)
-            break;
-    }
+    const struct addrinfo *address = found;
+    while (address->ai_family != AF_INET && address->ai_next != NULL)
+        address = address->ai_next;
+    failed = listen_on(address->ai_family == AF_INET ? address : found, ret_fd);
     freeaddrinfo(found);
     if (failed != 0)
         return vex_err_set(err, VEX_EIO, "cannot listen on %s port %s: %s", host, service, strerror(failed));

@@ -37,6 +37,8 @@ int vex_probe_ready(const char *host, uint64_t port, struct vex_err *err)
 {
     static const char request[] = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     char service[24], answer[64];
+    if (port == 0)
+        return vex_err_set(err, VEX_EUNAVAILABLE, "the REST port is switched off: there is nothing to ask");
     if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0)
         host = strcmp(host, "::") == 0 ? "::1" : "127.0.0.1";
     snprintf(service, sizeof service, "%llu", (unsigned long long)port);

@@ -1,9 +1,10 @@
 /* Request metrics: a fixed table of slots, one a pair of operation and status, found by open addressing.
  *
- * Lock      None: a slot's key is claimed once with a compare-and-swap and never changes; the numbers are
- * relaxed atomics. Invariant Operations are rows of tables, so their number is bounded; should the table ever
- * be full, what is beyond is not counted. Only gRPC calls are counted here: REST names its endpoints by
- * route, which its server knows. */
+ * Lock      None: a slot's key is claimed once with a compare-and-swap and never changes; the numbers
+ *           are relaxed atomics.
+ * Invariant Operations are rows of tables, so their number is bounded; should the table ever be full,
+ *           what is beyond is not counted. Only gRPC calls are counted here: REST names its endpoints
+ *           by route, which its server knows. */
 #include "api/request_metrics.h"
 
 #include <stdio.h>

@@ -1,9 +1,10 @@
 /* Service: the one place where calls are started, counted and ended.
  *
- * Threads   run on any thread; a call's `done` comes on the thread that finishes it: the receiving one, a
- * worker, or the log's. Invariant `running` counts calls between run and the end of `done`, so that a drained
- * service has answered everything. The transport may reuse the call as soon as `done` was entered: nothing
- * here touches it afterwards. */
+ * Threads   run on any thread; a call's `done` comes on the thread that finishes it: the receiving one,
+ *           a worker, or the log's.
+ * Invariant `running` counts calls between run and the end of `done`, so that a drained service has
+ *           answered everything. The transport may reuse the call as soon as `done` was entered:
+ *           nothing here touches it afterwards. */
 #include "api/service.h"
 
 #include <time.h>

@@ -1,8 +1,8 @@
 /* Timers: a list sorted by moment, and one thread that sleeps until the first.
  *
  * Lock      `lock` guards the list; fire runs without it.
- * Invariant Bounds are mostly alike, so a new timer nearly always belongs at the end: insertion searches from
- * there. */
+ * Invariant Bounds are mostly alike, so a new timer nearly always belongs at the end: insertion
+ *           searches from there. */
 #include "api/timer.h"
 
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* Timers: one thread that calls back at moments of the monotonic clock, for waits that a client bounds.
  *
- * Owner    A struct vex_timer belongs to its starter and stays put until it fired or was cancelled.
- * Thread   The thread starts with the first timer; idle it sleeps without waking. `fire` runs on it and must
- * be short. */
+ * Owner  A struct vex_timer belongs to its starter and stays put until it fired or was cancelled.
+ * Thread The thread starts with the first timer; idle it sleeps without waking. `fire` runs on it and
+ *        must be short. */
 #ifndef VEX_API_TIMER_H
 #define VEX_API_TIMER_H
 

@@ -151,6 +151,14 @@ void vex_collection_path(struct vex_collection *collection, char path[VEX_PATH_M
     vex_file_join(path, folder, text);
 }
 
+void vex_collection_log_refusal(struct vex_collection *collection)
+{
+    pthread_mutex_lock(&collection->engine->catalog_lock);
+    vex_error("engine", "collection " VEX_STR_FMT " is refused: %s", VEX_STR_ARG(collection->name),
+              collection->refused_text);
+    pthread_mutex_unlock(&collection->engine->catalog_lock);
+}
+
 void vex_collection_refuse(struct vex_collection *collection, const char *text)
 {
     bool first;
@@ -162,11 +170,9 @@ void vex_collection_refuse(struct vex_collection *collection, const char *text)
         atomic_store(&collection->refused, VEX_ECORRUPT);
     }
     pthread_mutex_unlock(&collection->queue_lock);
-    if (!first)
-        return;
-    pthread_mutex_lock(&collection->engine->catalog_lock);
-    vex_error("engine", "collection " VEX_STR_FMT " is refused: %s", VEX_STR_ARG(collection->name), text);
-    pthread_mutex_unlock(&collection->engine->catalog_lock);
+    /* During recovery a later record may still drop it; recovery says at its end who is refused. */
+    if (first && !collection->engine->recovering)
+        vex_collection_log_refusal(collection);
 }
 
 int vex_collection_usable(struct vex_collection *collection, struct vex_err *err)

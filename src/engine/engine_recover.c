@@ -198,11 +198,13 @@ static int remove_leftovers(struct vex_engine *engine, bool trusted, struct vex_
     return rc;
 }
 
-/* Large changed collections are checkpointed soon, so that the next start is short. */
-static void schedule_checkpoints(struct vex_engine *engine)
+/* Says who is refused. Large changed collections are checkpointed soon, so that the next start is short. */
+static void look_around(struct vex_engine *engine)
 {
     for (struct vex_collection *c = engine->catalog.oldest; c != NULL; c = c->newer)
-        if (c->dirty_bytes >= engine->options.checkpoint_bytes / 4)
+        if (atomic_load(&c->refused) != 0)
+            vex_collection_log_refusal(c);
+        else if (c->dirty_bytes >= engine->options.checkpoint_bytes / 4)
             vex_collection_schedule(c, true);
 }
 
@@ -231,6 +233,6 @@ int vex_engine_recover(struct vex_engine *engine, struct vex_err *err)
     if (engine->replayed > 0)
         vex_info("engine", "recovered %llu bytes of mutations from the log", (unsigned long long)engine->replayed);
     engine->recovering = false;
-    schedule_checkpoints(engine);
+    look_around(engine);
     return 0;
 }

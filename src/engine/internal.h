@@ -131,6 +131,7 @@ bool vex_collection_try_ref(struct vex_collection *collection); /* false: it is 
 int vex_collection_open(struct vex_collection *collection, struct vex_err *err);
 /* Marks it as damaged; the first reason stays. */
 void vex_collection_refuse(struct vex_collection *collection, const char *text);
+void vex_collection_log_refusal(struct vex_collection *collection);
 int vex_collection_usable(struct vex_collection *collection, struct vex_err *err); /* not dropped, not refused */
 void vex_collection_path(struct vex_collection *collection, char path[VEX_PATH_MAX]);
 void vex_collection_publish_config(struct vex_collection *collection, struct vex_config *config); /* takes over the reference */

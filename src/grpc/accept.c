@@ -95,7 +95,7 @@ int vex_grpc_accept_start(struct vex_grpc *grpc, struct vex_err *err)
     int code = vex_listen(vex_conf_str(conf, VEX_CONF_HOST), vex_conf_u64(conf, VEX_CONF_GRPC_PORT), &acceptor->listener, err);
     if (code != 0) {
         vex_mem_free(acceptor);
-        return code;
+        return vex_err_wrap(err, "gRPC");
     }
     acceptor->grpc = grpc;
     acceptor->credentials = grpc_insecure_server_credentials_create();

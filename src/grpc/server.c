@@ -12,11 +12,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define DRAIN_MS        10000
-#define POLL_MS         2
-#define STREAMS_MAX     1024 /* calls in flight of one connection; clients queue the others */
-#define MESSAGE_MAX     ((uint64_t)INT32_MAX)
-#define PING_MIN_MS     1000
+#define DRAIN_MS    10000
+#define POLL_MS     2
+#define STREAMS_MAX 1024 /* calls in flight of one connection; clients queue the others */
+#define MESSAGE_MAX ((uint64_t)INT32_MAX)
+#define PING_MIN_MS 1000
 
 void vex_grpc_batch(grpc_call *core, const grpc_op *ops, size_t n, struct tag *tag)
 {

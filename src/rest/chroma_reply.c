@@ -1,6 +1,7 @@
 /* Replies of the Chroma dialect. Keys that were not asked for are null, never absent. */
 #include "rest/chroma_route.h"
 
+#include "base/log.h"
 #include "base/text.h"
 #include "engine/point/value_json.h"
 
@@ -334,6 +335,19 @@ void vex_chroma_put_answer(struct vex_rest_request *request, struct vex_jw *w)
 
 /* ---- errors ---- */
 
+/* Clients show this id with an error; at level debug the log has it too. */
+static void put_trace(struct vex_rest_request *request)
+{
+    struct vex_io *io = request->service->options.io;
+    uint64_t id[2];
+
+    io->ops->random(io, id, sizeof id);
+    request->header_name = "chroma-trace-id";
+    request->header_value = vex_arena_printf(&request->call.arena, "%016llx%016llx",
+                                             (unsigned long long)id[0], (unsigned long long)id[1]);
+    vex_debug("chroma", "trace %s: %s", request->header_value, request->call.err.text);
+}
+
 void vex_chroma_put_error(struct vex_rest_request *request)
 {
     const struct vex_err *err = &request->call.err;
@@ -349,6 +363,7 @@ void vex_chroma_put_error(struct vex_rest_request *request)
     }
     if (request->found == VEX_ROUTE_BAD_ESCAPE)
         class = vex_err_class(VEX_EBAD_INPUT);
+    put_trace(request);
     request->status = class->http_status;
     request->content_type_reply = "application/json";
     vex_jw_object(&w);

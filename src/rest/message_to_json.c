@@ -1,8 +1,9 @@
 /* Message -> JSON: the generic walk. See transcode.h.
  *
- * Fields become keys of the same name in the order of their numbers; the tables say which are spelled otherwise,
- * left out, or shown though absent. Types in another shape are written by message_to_json_shapes.c. Messages come from
- * the server itself, so their depth is bounded by what was accepted before. */
+ * Fields become keys of the same name in the order of their numbers; the tables say which are spelled
+ * otherwise, left out, or shown though absent. Types in another shape are written by
+ * message_to_json_shapes.c. Messages come from the server itself, so their depth is bounded by what was
+ * accepted before. */
 #include "rest/message_to_json.h"
 
 #include <ctype.h>
@@ -12,9 +13,9 @@
 
 /* What is special about a field. `type` NULL: in every message that has it. */
 enum field_rule {
-    RENAMED,       /* shown under `json` */
-    HIDDEN,        /* never shown */
-    NULL_IF_UNSET, /* shown as null */
+    RENAMED,         /* shown under `json` */
+    HIDDEN,          /* never shown */
+    NULL_IF_UNSET,   /* shown as null */
     ABSENT_IF_EMPTY, /* an empty list or map is left out; others are shown */
 };
 
@@ -51,7 +52,8 @@ static const ProtobufCEnumDescriptor *const verbatim[] = {
     &qdrant__replica_state__descriptor,
 };
 
-static bool has_rule(const ProtobufCMessageDescriptor *type, const char *field, enum field_rule rule, const char **ret_json)
+static bool has_rule(const ProtobufCMessageDescriptor *type, const char *field, enum field_rule rule,
+                     const char **ret_json)
 {
     for (size_t i = 0; i < sizeof field_rules / sizeof *field_rules; i++)
         if (field_rules[i].rule == rule && (field_rules[i].type == NULL || field_rules[i].type == type) &&
@@ -174,19 +176,22 @@ static bool is_map(const ProtobufCFieldDescriptor *field)
     const ProtobufCMessageDescriptor *type = field->descriptor;
     size_t len;
 
-    if (field->type != PROTOBUF_C_TYPE_MESSAGE || type->n_fields != 2 || strcmp(type->fields[0].name, "key") != 0)
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE || type->n_fields != 2 ||
+        strcmp(type->fields[0].name, "key") != 0)
         return false;
     len = strlen(type->short_name);
     return len > 5 && strcmp(type->short_name + len - 5, "Entry") == 0;
 }
 
-static void write_map(struct vex_jw *w, const ProtobufCFieldDescriptor *field, ProtobufCMessage *const *items, size_t count)
+static void write_map(struct vex_jw *w, const ProtobufCFieldDescriptor *field, ProtobufCMessage *const *items,
+                      size_t count)
 {
     const ProtobufCFieldDescriptor *fields = ((const ProtobufCMessageDescriptor *)field->descriptor)->fields;
 
     /* A payload carried as CBOR is one entry that stands for all. */
     if (count == 1 && *(char *const *)((const char *)items[0] + fields[0].offset) == vex_raw_key) {
-        vex_value_to_json(w, vex_raw_of(*(Qdrant__Value *const *)((const char *)items[0] + fields[1].offset)));
+        vex_value_to_json(w,
+                          vex_raw_of(*(Qdrant__Value *const *)((const char *)items[0] + fields[1].offset)));
         return;
     }
     vex_jw_object(w);
@@ -269,7 +274,8 @@ void vex_message_members(struct vex_jw *w, const ProtobufCMessage *message, cons
 
         if (is_skipped(skip, name) || has_rule(type, name, HIDDEN, NULL))
             continue;
-        if (!set && (repeated ? has_rule(type, name, ABSENT_IF_EMPTY, NULL) : !has_rule(type, name, NULL_IF_UNSET, NULL)))
+        if (!set && (repeated ? has_rule(type, name, ABSENT_IF_EMPTY, NULL)
+                              : !has_rule(type, name, NULL_IF_UNSET, NULL)))
             continue;
         has_rule(type, name, RENAMED, &name);
         vex_jw_name(w, name);
@@ -291,7 +297,8 @@ void vex_message_to_json(struct vex_jw *w, const ProtobufCMessage *message)
 
 void vex_field_to_json(struct vex_jw *w, const ProtobufCMessage *message, const char *name)
 {
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
 
     if (field != NULL && (field->label == PROTOBUF_C_LABEL_REPEATED || vex_field_is_set(message, field)))
         vex_field_value(w, message, field);

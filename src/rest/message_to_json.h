@@ -4,11 +4,12 @@
 
 #include "rest/transcode.h"
 
-/* Members of an object for the message's fields, without the braces. `skip`: fields left out, NULL-terminated;
- * NULL: none. */
+/* Members of an object for the message's fields, without the braces. `skip`: fields left out,
+ * NULL-terminated; NULL: none. */
 void vex_message_members(struct vex_jw *w, const ProtobufCMessage *message, const char *const *skip);
 /* The values of a field that is there, as one JSON value. */
-void vex_field_value(struct vex_jw *w, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field);
+void vex_field_value(struct vex_jw *w, const ProtobufCMessage *message,
+                     const ProtobufCFieldDescriptor *field);
 /* A list, a map or a string counts as there when it is not empty, the arm of a oneof when it is chosen. */
 bool vex_field_is_set(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field);
 void vex_jw_name(struct vex_jw *w, const char *name); /* key */

@@ -47,7 +47,8 @@ static void write_member(struct vex_jw *w, const char *name, const ProtobufCMess
 
 static void write_payload(struct vex_jw *w, const ProtobufCMessage *point)
 {
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(point->descriptor, "payload");
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(point->descriptor, "payload");
 
     if (!vex_field_is_set(point, field))
         return;
@@ -87,7 +88,8 @@ static void write_retrieved(struct vex_jw *w, const ProtobufCMessage *message)
     vex_jw_object_end(w);
 }
 
-static void write_sparse(struct vex_jw *w, const uint32_t *indices, size_t index_count, const float *values, size_t count)
+static void write_sparse(struct vex_jw *w, const uint32_t *indices, size_t index_count, const float *values,
+                         size_t count)
 {
     vex_jw_object(w);
     vex_jw_name(w, "indices");
@@ -197,8 +199,8 @@ static void write_index_params(struct vex_jw *w, const ProtobufCMessage *message
         vex_jw_object(w);
         vex_jw_name(w, "type");
         vex_jw_str(w, vex_str(field->name, strcspn(field->name, "_")));
-        vex_message_members(w, *(const ProtobufCMessage *const *)(const void *)((const char *)message + field->offset),
-                            NULL);
+        vex_message_members(
+            w, *(const ProtobufCMessage *const *)(const void *)((const char *)message + field->offset), NULL);
         vex_jw_object_end(w);
         return;
     }

@@ -49,7 +49,8 @@ static char *escape_label(struct vex_arena *arena, struct vex_str text)
 static void gather(struct vex_service *service, struct vex_call *call, struct page *page)
 {
     struct vex_collection_info *infos;
-    uint32_t count = vex_engine_list(service->engine, vex_str(NULL, 0), vex_str(NULL, 0), &call->arena, &infos);
+    uint32_t count =
+        vex_engine_list(service->engine, vex_str(NULL, 0), vex_str(NULL, 0), &call->arena, &infos);
 
     *page = (struct page){.rows = VEX_ARENA_ARRAY(&call->arena, struct row, count + 1)};
     for (uint32_t i = 0; i < count; i++) {
@@ -100,14 +101,14 @@ static void put_collections(struct vex_buf *out, const struct page *page)
     for (uint32_t i = 0; i < page->count; i++)
         vex_buf_printf(out, "collection_points{id=\"%s\"} %llu\n", page->rows[i].name,
                        (unsigned long long)page->rows[i].stats.points);
-    put_head(out, "collection_running_optimizations", "number of currently running optimization tasks per collection",
-             "gauge");
+    put_head(out, "collection_running_optimizations",
+             "number of currently running optimization tasks per collection", "gauge");
     for (uint32_t i = 0; i < page->count; i++)
         vex_buf_printf(out, "collection_running_optimizations{id=\"%s\"} 0\n", page->rows[i].name);
 }
 
-static void put_vectors(struct vex_buf *out, struct vex_arena *arena, const struct page *page, const char *name,
-                        const char *key, const char *help, bool counted)
+static void put_vectors(struct vex_buf *out, struct vex_arena *arena, const struct page *page,
+                        const char *name, const char *key, const char *help, bool counted)
 {
     put_head(out, name, help, "gauge");
     for (uint32_t i = 0; i < page->count; i++)
@@ -128,8 +129,10 @@ static int run_metrics(struct vex_service *service, struct vex_call *call)
     put_gauge(out, "app_status_recovery_mode", "is qdrant running in recovery mode", 0);
     put_gauge(out, "collections_total", "number of collections", page.count);
     put_gauge(out, "collections_vector_total", "total number of vectors in all collections", page.vectors);
-    put_gauge(out, "collection_active_replicas_min", "minimum number of active replicas across all shards", page.count != 0);
-    put_gauge(out, "collection_active_replicas_max", "maximum number of active replicas across all shards", page.count != 0);
+    put_gauge(out, "collection_active_replicas_min", "minimum number of active replicas across all shards",
+              page.count != 0);
+    put_gauge(out, "collection_active_replicas_max", "maximum number of active replicas across all shards",
+              page.count != 0);
     put_collections(out, &page);
     put_vectors(out, &call->arena, &page, "collection_vectors", "collection",
                 "amount of vectors grouped by vector name", true);

@@ -1,4 +1,5 @@
-/* Operations of the Qdrant REST dialect that no rpc has: version, health, and the face of a node that is alone. */
+/* Operations of the Qdrant REST dialect that no rpc has: version, health, and the face of a node that is
+ * alone. */
 #include "rest/qdrant.h"
 
 #include "engine/engine.h"
@@ -78,7 +79,8 @@ static int run_forget_issues(struct vex_service *service, struct vex_call *call)
     return answer(call, VEX_STR("true"));
 }
 
-/* Points are searchable when they are written, so nothing is ever queued; `with` asks for lists that are empty. */
+/* Points are searchable when they are written, so nothing is ever queued; `with` asks for lists that are
+ * empty. */
 static int run_optimizations(struct vex_service *service, struct vex_call *call)
 {
     static const char *const lists[] = {"queued", "completed", "idle_segments"};
@@ -94,7 +96,10 @@ static int run_optimizations(struct vex_service *service, struct vex_call *call)
     w = vex_jw(vex_qdrant_local_text(call));
     vex_jw_object(&w);
     vex_jw_name(&w, "summary");
-    vex_jw_raw(&w, VEX_STR("{\"queued_optimizations\":0,\"queued_segments\":0,\"queued_points\":0,\"idle_segments\":1}"));
+    vex_jw_raw(
+        &w,
+        VEX_STR(
+            "{\"queued_optimizations\":0,\"queued_segments\":0,\"queued_points\":0,\"idle_segments\":1}"));
     vex_jw_name(&w, "running");
     vex_jw_raw(&w, VEX_STR("[]"));
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
@@ -109,12 +114,15 @@ static int run_optimizations(struct vex_service *service, struct vex_call *call)
 static int run_no_snapshots(struct vex_service *service, struct vex_call *call)
 {
     (void)service;
-    return vex_err_set(&call->err, VEX_EUNIMPLEMENTED, "snapshots: not supported by this version of the server");
+    return vex_err_set(&call->err, VEX_EUNIMPLEMENTED,
+                       "snapshots: not supported by this version of the server");
 }
 
 #define OPERATION(id, text, access_needed)                                                                   \
-    const struct vex_operation vex_qdrant_local_##id = {                                                     \
-        .name = "qdrant/" text, .mode = VEX_RUN_INLINE, .access = VEX_ACCESS_##access_needed, .run = run_##id}
+    const struct vex_operation vex_qdrant_local_##id = {.name = "qdrant/" text,                              \
+                                                        .mode = VEX_RUN_INLINE,                              \
+                                                        .access = VEX_ACCESS_##access_needed,                \
+                                                        .run = run_##id}
 
 OPERATION(version, "version", OPEN);
 OPERATION(alive, "healthz", OPEN);

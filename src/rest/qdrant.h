@@ -51,9 +51,9 @@ int vex_qdrant_put_true(struct vex_rest_request *request, struct vex_jw *w);
 /* probes.c, metrics_page.c */
 struct vex_buf *vex_qdrant_local_text(struct vex_call *call); /* an empty buffer as the call's response */
 extern const struct vex_operation vex_qdrant_local_version, vex_qdrant_local_alive, vex_qdrant_local_ready,
-    vex_qdrant_local_cluster, vex_qdrant_local_standalone, vex_qdrant_local_issues, vex_qdrant_local_forget_issues,
-    vex_qdrant_local_optimizations, vex_qdrant_local_no_snapshots, vex_qdrant_local_metrics,
-    vex_qdrant_local_telemetry;
+    vex_qdrant_local_cluster, vex_qdrant_local_standalone, vex_qdrant_local_issues,
+    vex_qdrant_local_forget_issues, vex_qdrant_local_optimizations, vex_qdrant_local_no_snapshots,
+    vex_qdrant_local_metrics, vex_qdrant_local_telemetry;
 
 /* qdrant_stats.c: answers by route and status since the start. Any thread. */
 void vex_qdrant_stats_add(uint32_t route, int status, uint64_t ns);

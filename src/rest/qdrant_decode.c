@@ -1,4 +1,5 @@
-/* Qdrant's REST dialect, requests: path and query parameters and the body become the request message of an rpc. */
+/* Qdrant's REST dialect, requests: path and query parameters and the body become the request message of an
+ * rpc. */
 #include <ctype.h>
 
 #include "rest/qdrant.h"
@@ -14,7 +15,8 @@ bool vex_qdrant_bad_query(const struct vex_rest_request *request)
     return request->call.state == &bad_query_mark;
 }
 
-static int bad_query(struct vex_rest_request *request, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static int bad_query(struct vex_rest_request *request, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 static int bad_query(struct vex_rest_request *request, const char *fmt, ...)
 {
     va_list ap;
@@ -59,24 +61,26 @@ static int read_point_id(struct vex_rest_request *request, struct vex_str text, 
         id->point_id_options_case = QDRANT__POINT_ID__POINT_ID_OPTIONS_UUID;
         id->uuid = vex_arena_strndup(arena, hyphenated, sizeof hyphenated);
     } else {
-        return vex_err_set(&request->call.err, VEX_EBAD_INPUT, "Can not recognize \"" VEX_STR_FMT "\" as point id",
-                           VEX_STR_ARG(text));
+        return vex_err_set(&request->call.err, VEX_EBAD_INPUT,
+                           "Can not recognize \"" VEX_STR_FMT "\" as point id", VEX_STR_ARG(text));
     }
     ret->ids = VEX_ARENA_ARRAY(arena, Qdrant__PointId *, 1);
     ret->ids[0] = id;
     ret->n_ids = 1;
     /* One point alone is shown with all it has. */
-    ret->with_payload = VEX_MESSAGE(&request->call, Qdrant__WithPayloadSelector, qdrant__with_payload_selector__descriptor);
+    ret->with_payload =
+        VEX_MESSAGE(&request->call, Qdrant__WithPayloadSelector, qdrant__with_payload_selector__descriptor);
     ret->with_payload->selector_options_case = QDRANT__WITH_PAYLOAD_SELECTOR__SELECTOR_OPTIONS_ENABLE;
     ret->with_payload->enable = true;
-    ret->with_vectors = VEX_MESSAGE(&request->call, Qdrant__WithVectorsSelector, qdrant__with_vectors_selector__descriptor);
+    ret->with_vectors =
+        VEX_MESSAGE(&request->call, Qdrant__WithVectorsSelector, qdrant__with_vectors_selector__descriptor);
     ret->with_vectors->selector_options_case = QDRANT__WITH_VECTORS_SELECTOR__SELECTOR_OPTIONS_ENABLE;
     ret->with_vectors->enable = true;
     return 0;
 }
 
-static int read_path_parameter(struct vex_rest_request *request, ProtobufCMessage *message, struct vex_str name,
-                               struct vex_str value)
+static int read_path_parameter(struct vex_rest_request *request, ProtobufCMessage *message,
+                               struct vex_str name, struct vex_str value)
 {
     char *field_name = vex_arena_strndup(&request->call.arena, name.ptr, name.len);
     const ProtobufCFieldDescriptor *field = find_field(message, field_name);
@@ -107,11 +111,11 @@ static int read_path(struct vex_rest_request *request, ProtobufCMessage *message
 
 /* ---- query parameters ---- */
 
-typedef int query_fn(struct vex_rest_request *request, ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-                     struct vex_str value);
+typedef int query_fn(struct vex_rest_request *request, ProtobufCMessage *message,
+                     const ProtobufCFieldDescriptor *field, struct vex_str value);
 
-static int read_bool(struct vex_rest_request *request, ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-                     struct vex_str value)
+static int read_bool(struct vex_rest_request *request, ProtobufCMessage *message,
+                     const ProtobufCFieldDescriptor *field, struct vex_str value)
 {
     bool yes = vex_str_eq_c(value, "true");
 
@@ -133,8 +137,8 @@ static int read_number(struct vex_rest_request *request, struct vex_str value, u
     return vex_str_to_u64(value, ret) ? 0 : bad_query(request, "number too large to fit in target type");
 }
 
-static int read_timeout(struct vex_rest_request *request, ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-                        struct vex_str value)
+static int read_timeout(struct vex_rest_request *request, ProtobufCMessage *message,
+                        const ProtobufCFieldDescriptor *field, struct vex_str value)
 {
     uint64_t seconds;
     int code = read_number(request, value, &seconds);
@@ -148,8 +152,8 @@ static int read_timeout(struct vex_rest_request *request, ProtobufCMessage *mess
     return 0;
 }
 
-static int read_ordering(struct vex_rest_request *request, ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-                         struct vex_str value)
+static int read_ordering(struct vex_rest_request *request, ProtobufCMessage *message,
+                         const ProtobufCFieldDescriptor *field, struct vex_str value)
 {
     static const char *const names[] = {"weak", "medium", "strong"};
     Qdrant__WriteOrdering *ordering;
@@ -171,7 +175,8 @@ static int read_consistency(struct vex_rest_request *request, ProtobufCMessage *
                             const ProtobufCFieldDescriptor *field, struct vex_str value)
 {
     static const char *const names[] = {"all", "majority", "quorum"};
-    Qdrant__ReadConsistency *out = VEX_MESSAGE(&request->call, Qdrant__ReadConsistency, qdrant__read_consistency__descriptor);
+    Qdrant__ReadConsistency *out =
+        VEX_MESSAGE(&request->call, Qdrant__ReadConsistency, qdrant__read_consistency__descriptor);
 
     *(Qdrant__ReadConsistency **)field_at(message, field) = out;
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
@@ -181,8 +186,10 @@ static int read_consistency(struct vex_rest_request *request, ProtobufCMessage *
             return 0;
         }
     if (!vex_str_to_u64(value, &out->factor))
-        return bad_query(request, "failed to parse read consistency `" VEX_STR_FMT
-                         "`: expected one of `all`, `majority`, `quorum`, or a number", VEX_STR_ARG(value));
+        return bad_query(request,
+                         "failed to parse read consistency `" VEX_STR_FMT
+                         "`: expected one of `all`, `majority`, `quorum`, or a number",
+                         VEX_STR_ARG(value));
     if (out->factor == 0)
         return bad_query(request, "read consistency factor can't be zero");
     out->value_case = QDRANT__READ_CONSISTENCY__VALUE_FACTOR;
@@ -221,7 +228,8 @@ static bool has_any(struct vex_json body, struct vex_str alternatives)
 {
     while (alternatives.len > 0) {
         const char *bar = memchr(alternatives.ptr, '|', alternatives.len);
-        size_t len = bar != NULL ? (size_t)(bar - alternatives.ptr) : alternatives.len, used = len + (bar != NULL);
+        size_t len = bar != NULL ? (size_t)(bar - alternatives.ptr) : alternatives.len,
+               used = len + (bar != NULL);
         char key[32];
         struct vex_json value;
 
@@ -271,13 +279,14 @@ static void name_inner(ProtobufCMessage *message)
     }
 }
 
-static int read_body(struct vex_rest_request *request, const struct vex_qdrant_route *route, ProtobufCMessage *message)
+static int read_body(struct vex_rest_request *request, const struct vex_qdrant_route *route,
+                     ProtobufCMessage *message)
 {
     struct vex_call *call = &request->call;
     ProtobufCMessage *target = message;
     struct vex_json body;
-    int code = vex_json_parse(request->parser, request->body.ptr != NULL ? request->body.ptr : "", request->body.len,
-                              &body, &call->err);
+    int code = vex_json_parse(request->parser, request->body.ptr != NULL ? request->body.ptr : "",
+                              request->body.len, &body, &call->err);
 
     if (code < 0)
         return code == VEX_EFORMAT ? vex_err_wrap(&call->err, "JSON body") : code;

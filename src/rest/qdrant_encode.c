@@ -71,8 +71,8 @@ int vex_qdrant_put_record(struct vex_rest_request *request, struct vex_jw *w)
     const Qdrant__GetResponse *response = request->call.response;
 
     if (response->n_result == 0)
-        return vex_err_set(&request->call.err, VEX_ENOT_FOUND, "Point with id " VEX_STR_FMT " does not exists!",
-                           VEX_STR_ARG(request->params[1]));
+        return vex_err_set(&request->call.err, VEX_ENOT_FOUND,
+                           "Point with id " VEX_STR_FMT " does not exists!", VEX_STR_ARG(request->params[1]));
     vex_message_to_json(w, &response->result[0]->base);
     return 0;
 }
@@ -111,7 +111,8 @@ static struct vex_str error_text(struct vex_rest_request *request)
 
     if (!vex_qdrant_bad_query(request))
         return vex_rpc_error_text(call);
-    return vex_str_c(vex_arena_printf(&call->arena, "Deserialize error in query parameters: %s", call->err.text));
+    return vex_str_c(
+        vex_arena_printf(&call->arena, "Deserialize error in query parameters: %s", call->err.text));
 }
 
 static bool is_probe(const struct vex_rest_request *request)
@@ -152,7 +153,8 @@ static void put_error(struct vex_rest_request *request)
 static void put_usage(struct vex_rest_request *request, struct vex_jw *w)
 {
     const ProtobufCMessage *response = request->call.response;
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(response->descriptor, "usage");
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(response->descriptor, "usage");
 
     if (field == NULL || !vex_field_is_set(response, field))
         return;
@@ -202,7 +204,7 @@ void vex_qdrant_encode(struct vex_rest_request *request)
 {
     struct vex_call *call = &request->call;
 
-    if (request->route == NULL) {
+    if (request->route == NULL || request->found != VEX_ROUTE_FOUND) {
         request->status = 404;
         request->content_type_reply = NULL;
         return;

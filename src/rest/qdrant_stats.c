@@ -52,18 +52,21 @@ void vex_qdrant_stats_metrics(struct vex_buf *out)
     const struct vex_route *routes = vex_rest_qdrant.routes;
     char labels[160];
 
-    vex_buf_printf(out, "# HELP rest_responses_total total number of responses\n# TYPE rest_responses_total counter\n");
+    vex_buf_printf(
+        out, "# HELP rest_responses_total total number of responses\n# TYPE rest_responses_total counter\n");
     for (uint32_t r = 0; r < route_count(); r++)
         for (size_t i = 0; i < STATUSES; i++)
             if (count_of(r, i) != 0)
-                vex_buf_printf(out, "rest_responses_total{method=\"%s\",endpoint=\"%s\",status=\"%d\"} %llu\n",
-                               routes[r].method, routes[r].template, statuses[i], (unsigned long long)count_of(r, i));
+                vex_buf_printf(
+                    out, "rest_responses_total{method=\"%s\",endpoint=\"%s\",status=\"%d\"} %llu\n",
+                    routes[r].method, routes[r].template, statuses[i], (unsigned long long)count_of(r, i));
     vex_buf_printf(out, "# HELP rest_responses_duration_seconds response duration histogram\n"
                         "# TYPE rest_responses_duration_seconds histogram\n");
     for (uint32_t r = 0; r < route_count(); r++) {
         if (count_all(r) == 0)
             continue;
-        snprintf(labels, sizeof labels, "method=\"%s\",endpoint=\"%s\"", routes[r].method, routes[r].template);
+        snprintf(labels, sizeof labels, "method=\"%s\",endpoint=\"%s\"", routes[r].method,
+                 routes[r].template);
         vex_metric_hist_print(out, "rest_responses_duration_seconds", labels, &answers[r].duration);
     }
 }

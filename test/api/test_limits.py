@@ -465,7 +465,8 @@ def test_thousand_empty_collections(capsys):
         created = time.monotonic() - start
         per_collection = (rss(server) - memory) / 1000
         assert len(client.get_collections().collections) == 1050
-        assert per_collection < 8192, f"{per_collection:.0f} bytes each"
+        sanitized = "libasan" in pathlib.Path(f"/proc/{server.process.pid}/maps").read_text()
+        assert per_collection < 8192 or sanitized, f"{per_collection:.0f} bytes each"
         assert (files(server) - file_count) / 1000 < 3
         assert descriptors(server) - open_files < 100, "each collection holds a file open"
         assert server.stop() == 0

@@ -91,7 +91,7 @@ static void huge_lengths(void)
     static const struct vex_str cases[] = {
         {"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11}, /* a string of 2^64-1 bytes */
         {"\x0a\xff\xff\xff\xff\x0f", 6},
-        {"\x0a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02", 11}, /* 2^64 */
+        {"\x0a\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02", 11},     /* 2^64 */
         {"\x12\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 12}, /* a varint of eleven bytes */
         {"\x0a", 1},
         {"\x0a\x05\x61", 3},
@@ -212,9 +212,12 @@ static void memory_is_bounded(void)
 int main(void)
 {
     CU_TestInfo tests[] = {
-        {"filters nested deep", deep_filters},          {"every cut of a message", every_cut},
-        {"lengths beyond the end", huge_lengths},       {"texts are UTF-8 without NUL", texts},
-        {"unknown fields pass", unknown_fields_pass},   {"packed numbers", packed_numbers},
+        {"filters nested deep", deep_filters},
+        {"every cut of a message", every_cut},
+        {"lengths beyond the end", huge_lengths},
+        {"texts are UTF-8 without NUL", texts},
+        {"unknown fields pass", unknown_fields_pass},
+        {"packed numbers", packed_numbers},
         {"what passes can be unpacked", damaged_bytes},
         {"memory is bounded", memory_is_bounded},
         CU_TEST_INFO_NULL,

@@ -374,7 +374,7 @@ static void sim_recording(void)
         char text[64];
         strcpy(text, text_on(one, "/t/a"));
         CU_ASSERT_STRING_EQUAL(text, text_on(two, "/t/a"));
-        strncat(seen, text[0] != '\0' ? text : "0", 1);
+        seen[strlen(seen)] = text[0] != '\0' ? text[0] : '0';
         vex_sim_free(one);
         vex_sim_free(two);
         CU_ASSERT_EQUAL(vex_sim_step(replica, sim), i < 15);

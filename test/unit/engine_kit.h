@@ -563,7 +563,7 @@ static inline bool kit_same(struct vex_collection *collection, const struct kit_
     bool same = true;
 
     if (vex_collection_read_begin(collection, &data, &err) != 0) {
-        snprintf(why, size, "%s", err.text);
+        snprintf(why, size, "%.200s", err.text);
         return false;
     }
     vex_arena_init(&arena, 0);
@@ -581,7 +581,7 @@ static inline bool kit_same(struct vex_collection *collection, const struct kit_
     if (same && vex_rows_live_count(data.rows) != live)
         same = kit_differs(why, size, "%u: %llu points, expected %llu", 0, vex_rows_live_count(data.rows), live);
     if (same && vex_rows_check(data.rows, &err) != 0) {
-        snprintf(why, size, "%s", err.text);
+        snprintf(why, size, "%.200s", err.text);
         same = false;
     }
     vex_arena_done(&arena);

@@ -576,7 +576,7 @@ static void test_many(void)
 
 /* ---- readers beside the writer ---- */
 
-static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static atomic_bool stop;
 static atomic_uint wrong, walks;
 

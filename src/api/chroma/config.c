@@ -141,14 +141,23 @@ static int legacy_settings(struct vex_value metadata, struct vex_chroma_settings
     return 0;
 }
 
-/* True when a configuration says anything beyond the defaults. */
+/* True when a configuration says anything but the defaults: clients send those beside a schema. */
 static bool says_something(const struct vex_chroma_settings *settings)
 {
-    bool some = settings->has_space || settings->has_spann;
+    bool some = settings->has_space && settings->space != VEX_SPACE_L2;
 
     for (int i = 0; i < VEX_HNSW_COUNT; i++)
-        some |= settings->has[i];
-    return settings->given && some;
+        some |= settings->has[i] && settings->hnsw[i] != vex_hnsw_params[i].def;
+    return some;
+}
+
+/* A schema always names an embedding function; clients fill in the one called "default". */
+static bool chosen_function(struct vex_value function)
+{
+    struct vex_value name = function.at != NULL ? vex_value_get(function, VEX_STR("name")) : function;
+
+    return name.at != NULL && vex_value_kind(name) == VEX_VALUE_TEXT &&
+           !vex_str_eq_c(vex_value_text(name), "default");
 }
 
 int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_create *request,
@@ -170,8 +179,9 @@ int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_creat
                            "Cannot set both collection config and schema simultaneously");
     defaults(&chroma);
     vex_chroma_config_change(&chroma, &legacy);
-    vex_chroma_config_change(&chroma, &from_schema);
-    vex_chroma_config_change(&chroma, &request->settings);
+    bool schema_wins = says_something(&from_schema) || chosen_function(from_schema.embedding_function);
+    vex_chroma_config_change(&chroma, schema_wins ? &request->settings : &from_schema);
+    vex_chroma_config_change(&chroma, schema_wins ? &from_schema : &request->settings);
     chroma.metadata = request->metadata;
     chroma.schema = request->schema;
 

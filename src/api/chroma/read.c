@@ -2,6 +2,7 @@
 #include "api/chroma/internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define QUERY_RESULTS 10
 
@@ -165,23 +166,35 @@ static int check_queries(const struct vex_chroma_vectors *queries, const struct 
     return 0;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    return vex_id_cmp(a, b);
+}
+
 /* Every id that a query is restricted to must exist. */
 static int check_ids(struct vex_call *call, const struct selection *s, uint32_t count)
 {
     struct vex_read_context context = context_of(call);
+    struct vex_retrieve retrieve = {.ids = s->ids, .count = count};
+    struct vex_hits hits;
+    int rc;
 
-    for (uint32_t i = 0; i < count; i++) {
-        struct vex_retrieve one = {.ids = &s->ids[i], .count = 1};
-        struct vex_hits hits;
-        int rc = vex_read_retrieve(s->collection, &one, &context, &hits, &call->err);
-        if (rc < 0)
-            return rc;
-        if (hits.count == 0) {
+    if (count == 0)
+        return 0;
+    if ((rc = vex_read_retrieve(s->collection, &retrieve, &context, &hits, &call->err)) < 0 ||
+        hits.count == count)
+        return rc;
+    /* Some were repeated or are missing. */
+    struct vex_id *found = VEX_ARENA_ARRAY(&call->arena, struct vex_id, hits.count + 1);
+    for (size_t i = 0; i < hits.count; i++)
+        found[i] = hits.hits[i].id;
+    qsort(found, hits.count, sizeof *found, by_id);
+    for (uint32_t i = 0; i < count; i++)
+        if (bsearch(&s->ids[i], found, hits.count, sizeof *found, by_id) == NULL) {
             struct vex_str text = vex_id_text(&call->arena, &s->ids[i]);
             return vex_err_set(&call->err, VEX_EINTERNAL, "Error finding id: " VEX_STR_FMT,
                                VEX_STR_ARG(text));
         }
-    }
     return 0;
 }
 

@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "engine/point/value_keys.h"
+
 /* ---- checks ---- */
 
 static int check_counts(const struct vex_chroma_write *w, struct vex_err *err)
@@ -85,27 +87,51 @@ static uint32_t dimension_of(const struct vex_chroma_write *w)
     return 0;
 }
 
-static unsigned known_bits(struct vex_value keys, struct vex_str key)
+static unsigned known_bits(const struct vex_value_keys *keys, struct vex_str key)
 {
-    struct vex_value v = keys.at != NULL ? vex_value_get(keys, key) : keys;
+    struct vex_value v = vex_value_keys_get(keys, key);
 
     return v.at != NULL ? (unsigned)vex_value_int(v) : 0;
 }
 
-/* A metadata key, or a type under it, that the keys of the schema lack. */
-static bool has_new_key(const struct vex_chroma_write *w, struct vex_value keys)
+static bool is_full(struct vex_value keys)
 {
-    if (keys.at != NULL && vex_value_count(keys) >= VEX_SCHEMA_KEYS_MAX)
-        return false;
-    for (uint32_t i = 0; i < w->metadatas.count; i++) {
-        if (w->metadatas.items[i].at == NULL)
+    return keys.at != NULL && vex_value_count(keys) >= VEX_SCHEMA_KEYS_MAX;
+}
+
+/* Next metadata value, from record *at on, whose key or type the keys of the schema lack. */
+static bool next_new_key(const struct vex_chroma_write *w, const struct vex_value_keys *keys, uint32_t *at,
+                         struct vex_str *ret_key, unsigned *ret_bits)
+{
+    for (; *at < w->metadatas.count; ++*at) {
+        if (w->metadatas.items[*at].at == NULL)
             continue;
-        struct vex_value_iter it = vex_value_iter(w->metadatas.items[i]);
-        while (vex_value_next(&it))
-            if ((vex_chroma_schema_type(it.value) & ~known_bits(keys, it.key)) != 0)
+        struct vex_value_iter it = vex_value_iter(w->metadatas.items[*at]);
+        while (vex_value_next(&it)) {
+            unsigned known = known_bits(keys, it.key), bits = vex_chroma_schema_type(it.value);
+            if ((bits & ~known) != 0) {
+                *ret_key = it.key;
+                *ret_bits = bits | known;
                 return true;
+            }
+        }
     }
     return false;
+}
+
+static bool has_new_key(const struct vex_chroma_write *w, struct vex_value known)
+{
+    struct vex_value_keys keys;
+    struct vex_str key;
+    unsigned bits;
+    uint32_t at = 0;
+
+    if (is_full(known))
+        return false;
+    vex_value_keys_init(&keys, known);
+    bool found = next_new_key(w, &keys, &at, &key, &bits);
+    vex_value_keys_done(&keys);
+    return found;
 }
 
 /* A configuration without our document belongs to another dialect: only its dimension may be completed. */
@@ -132,9 +158,28 @@ static struct vex_value with_key(struct vex_arena *arena, struct vex_value keys,
     vex_buf_init(&out, arena);
     vex_value_put_map(&patch, 1);
     vex_value_put_text(&patch, key);
-    vex_value_put_int(&patch, (int64_t)(bits | known_bits(keys, key)));
+    vex_value_put_int(&patch, (int64_t)bits);
     vex_payload_merge(&out, keys, (struct vex_value){(const uint8_t *)patch.ptr}, false);
     return (struct vex_value){(const uint8_t *)out.ptr};
+}
+
+static struct vex_value with_new_keys(struct vex_arena *arena, const struct vex_chroma_write *w,
+                                      struct vex_value known)
+{
+    struct vex_value_keys keys;
+    struct vex_str key;
+    unsigned bits;
+    uint32_t at = 0;
+
+    while (!is_full(known)) {
+        vex_value_keys_init(&keys, known);
+        bool found = next_new_key(w, &keys, &at, &key, &bits);
+        vex_value_keys_done(&keys);
+        if (!found)
+            break;
+        known = with_key(arena, known, key, bits);
+    }
+    return known;
 }
 
 struct completion {
@@ -145,28 +190,17 @@ struct completion {
 static int complete(void *arg, struct vex_config *config, struct vex_err *err)
 {
     const struct completion *c = arg;
-    const struct vex_chroma_write *w = c->write;
     struct vex_chroma_config chroma;
-    uint32_t dimension = dimension_of(w);
+    uint32_t dimension = dimension_of(c->write);
 
+    (void)err;
     for (uint32_t i = 0; i < config->vector_count; i++)
         if (config->vectors[i].name.len == 0 && config->vectors[i].size == 0)
             config->vectors[i].size = dimension;
-    (void)err;
     if (config->docs[VEX_DOC_CHROMA].len == 0)
         return 0;
     vex_chroma_config_read(config, &chroma);
-    for (uint32_t i = 0; i < w->metadatas.count; i++) {
-        if (w->metadatas.items[i].at == NULL)
-            continue;
-        struct vex_value_iter it = vex_value_iter(w->metadatas.items[i]);
-        while (vex_value_next(&it)) {
-            unsigned bits = vex_chroma_schema_type(it.value);
-            size_t known = chroma.keys.at != NULL ? vex_value_count(chroma.keys) : 0;
-            if ((bits & ~known_bits(chroma.keys, it.key)) != 0 && known < VEX_SCHEMA_KEYS_MAX)
-                chroma.keys = with_key(c->arena, chroma.keys, it.key, bits);
-        }
-    }
+    chroma.keys = with_new_keys(c->arena, c->write, chroma.keys);
     vex_chroma_config_write(c->arena, config, &chroma);
     return 0;
 }

@@ -357,10 +357,10 @@ const struct vex_operation vex_native_health = {"native/health", VEX_RUN_INLINE,
                                                 NULL};
 const struct vex_operation vex_native_metrics = {"native/metrics", VEX_RUN_INLINE, VEX_ACCESS_READ, metrics,
                                                  NULL};
-const struct vex_operation vex_native_list = {"native/list", VEX_RUN_INLINE, VEX_ACCESS_READ, list, NULL};
+const struct vex_operation vex_native_list = {"native/list", VEX_RUN_BLOCKING, VEX_ACCESS_READ, list, NULL};
 const struct vex_operation vex_native_create = {"native/create", VEX_RUN_BLOCKING, VEX_ACCESS_MANAGE, create,
                                                 NULL};
-const struct vex_operation vex_native_get = {"native/get", VEX_RUN_INLINE, VEX_ACCESS_READ, get, NULL};
+const struct vex_operation vex_native_get = {"native/get", VEX_RUN_BLOCKING, VEX_ACCESS_READ, get, NULL};
 const struct vex_operation vex_native_drop = {"native/drop", VEX_RUN_BLOCKING, VEX_ACCESS_MANAGE, drop, NULL};
 const struct vex_operation vex_native_get_document = {"native/get_document", VEX_RUN_READ, VEX_ACCESS_READ,
                                                       get_document, NULL};

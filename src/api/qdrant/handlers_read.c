@@ -237,6 +237,13 @@ static int strict_params(struct vex_call *call, struct vex_collection *collectio
     return vex_strict_check(call, collection, &question);
 }
 
+static int strict_batch(struct vex_call *call, struct vex_collection *collection, size_t count)
+{
+    struct vex_strict_question question = {.has_batch = true, .batch = count};
+
+    return vex_strict_check(call, collection, &question);
+}
+
 static int room_for(struct vex_call *call, struct read *read, size_t count)
 {
     read->queries.list = vex_arena_try(&call->arena, (count + 1) * sizeof *read->queries.list);
@@ -263,7 +270,8 @@ static int lower_search_batch(struct vex_call *call, struct read *read)
     int code;
 
     if ((code = room_for(call, read, in->n_search_points)) < 0 ||
-        (code = begin(call, read, in->collection_name, in->has_timeout, in->timeout, false, 0)) < 0)
+        (code = begin(call, read, in->collection_name, in->has_timeout, in->timeout, false, 0)) < 0 ||
+        (code = strict_batch(call, read->collection, in->n_search_points)) < 0)
         return code;
     for (size_t i = 0; i < in->n_search_points; i++)
         if ((code = vex_lower_search(call, in->search_points[i], &read->queries.list[i])) < 0 ||
@@ -289,7 +297,8 @@ static int lower_query_batch(struct vex_call *call, struct read *read)
     int code;
 
     if ((code = room_for(call, read, in->n_query_points)) < 0 ||
-        (code = begin(call, read, in->collection_name, in->has_timeout, in->timeout, false, 0)) < 0)
+        (code = begin(call, read, in->collection_name, in->has_timeout, in->timeout, false, 0)) < 0 ||
+        (code = strict_batch(call, read->collection, in->n_query_points)) < 0)
         return code;
     for (size_t i = 0; i < in->n_query_points; i++)
         if ((code = vex_lower_query(call, in->query_points[i], &read->queries.list[i])) < 0 ||

@@ -1,11 +1,13 @@
 /* Handlers of writes: lower, submit, and answer when the log or the apply path says so.
  *
- * Lifetime  A mutation must outlive its call when the client bounds the wait: then the answer "WaitTimeout"
- * goes out first. Such a mutation lives in a heap block of its own with two owners, the engine and the timer;
- * the first to win `over` answers, the last to leave frees. Without a bound it lives in the call's arena.
- * Order     The timer starts only after submit has returned, because submit reads operations that lie in the
- * call's arena. The engine may be done by then, so the starter looks at `over` again after starting, and the
- * engine cancels after winning: one of the two always sees the other. */
+ * Lifetime A mutation must outlive its call when the client bounds the wait: then the answer
+ *          "WaitTimeout" goes out first. Such a mutation lives in a heap block of its own with three
+ *          owners: the engine, the timer, and the thread that submits, until it has returned. The first
+ *          to win `over` answers, the last to leave frees. Without a bound it lives in the call's
+ *          arena.
+ * Order    The timer starts only after submit has returned, because submit reads operations that lie in
+ *          the call's arena. The engine may be done by then, so the starter looks at `over` again after
+ *          starting, and the engine cancels after winning: one of the two always sees the other. */
 #include "api/qdrant/qdrant.h"
 
 #include "api/timer.h"
@@ -105,7 +107,7 @@ int vex_qdrant_submit(struct vex_service *service, struct vex_call *call, struct
     write->call = call;
     write->bounded = bounded;
     write->timers = service->timers;
-    atomic_store(&write->owners, 2);
+    atomic_store(&write->owners, 3);
     write->mutation = (struct vex_mutation){.ops = ops, .count = count, .wait = wait, .done = written};
     write->timer =
         (struct vex_timer){.at_ns = call->started_ns + timeout_sec * 1000000000u, .fire = timed_out};
@@ -120,6 +122,7 @@ int vex_qdrant_submit(struct vex_service *service, struct vex_call *call, struct
     vex_timer_start(service->timers, &write->timer);
     if (atomic_load(&write->over) != 0)
         cancel_timer(write);
+    leave(write);
     return VEX_CALL_PENDING;
 }
 

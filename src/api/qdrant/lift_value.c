@@ -1,9 +1,10 @@
 /* Lifting payloads: CBOR to the wire bytes of qdrant.Value, in one pass, without a tree of messages.
  *
- * Format    A map is a run of entries { 1: key, 2: Value }. Value: 1 null, 2 double, 3 integer, 4 string, 5
- * bool, 6 Struct { 1: entry ... }, 7 ListValue { 1: Value ... }. The length of a nested message is known only
- * at its end: one byte is left for it, and the few that need more are moved. The bytes ride in the message as
- * one unknown field, whose data may hold further keys after the first. */
+ * Format A map is a run of entries { 1: key, 2: Value }. Value: 1 null, 2 double, 3 integer, 4 string,
+ *        5 bool, 6 Struct { 1: entry ... }, 7 ListValue { 1: Value ... }. The length of a nested
+ *        message is known only at its end: one byte is left for it, and the few that need more are
+ *        moved. The bytes ride in the message as one unknown field, whose data may hold further keys
+ *        after the first. */
 #include "api/qdrant/qdrant.h"
 
 #define VARINT_MAX 10

@@ -149,8 +149,11 @@ static int lower_geo(struct vex_call *call, const Qdrant__GeoPoint *in, struct v
 
 static int lower_ring(struct vex_call *call, const Qdrant__GeoLineString *in, struct vex_geo_ring *ret)
 {
-    size_t n = in->n_points;
+    size_t n = in != NULL ? in->n_points : 0;
 
+    if (n < 4)
+        return vex_qdrant_malformed(
+            call, "Validation failed: polygon invalid, the size must be at least 4, got %zu", n);
     ret->points = VEX_ARENA_ARRAY(&call->arena, struct vex_geo, n + 1);
     ret->count = (uint32_t)n;
     for (size_t i = 0; i < n; i++) {
@@ -159,6 +162,10 @@ static int lower_ring(struct vex_call *call, const Qdrant__GeoLineString *in, st
         if (code < 0)
             return code;
     }
+    if (ret->points[0].lon != ret->points[n - 1].lon || ret->points[0].lat != ret->points[n - 1].lat)
+        return vex_qdrant_malformed(
+            call, "Validation failed: polygon invalid, the first and the last points should "
+                  "be the same to form a closed line");
     return 0;
 }
 

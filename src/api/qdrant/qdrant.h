@@ -1,12 +1,13 @@
 /* What the files of the Qdrant dialect share: lowering (request messages to the engine's structs), lifting
  * (results to response messages), and the handlers that stand between.
  *
- * Memory   Everything made here lives in the call's arena. Lowered structs may point into the request
- * message. Errors   Functions that return int fill call->err. Texts are the peer's. Raw      A payload can be
- * carried as CBOR instead of a tree of messages. In requests and responses of REST, a map of values has one
- * entry whose key is the pointer vex_raw_key; its value, and any Value whose kind_case is VEX_RAW_KIND, is a
- *          struct vex_raw_value. Over gRPC, payloads of responses are bytes already encoded (unknown fields
- * of the message). */
+ * Memory Everything made here lives in the call's arena. Lowered structs may point into the request
+ *        message.
+ * Errors Functions that return int fill call->err. Texts are the peer's.
+ * Raw    A payload can be carried as CBOR instead of a tree of messages. In requests and responses of
+ *        REST, a map of values has one entry whose key is the pointer vex_raw_key; its value, and any
+ *        Value whose kind_case is VEX_RAW_KIND, is a struct vex_raw_value. Over gRPC, payloads of
+ *        responses are bytes already encoded (unknown fields of the message). */
 #ifndef VEX_API_QDRANT_QDRANT_H
 #define VEX_API_QDRANT_QDRANT_H
 

@@ -1,8 +1,8 @@
 /* The table of methods, and the way of a request from bytes to its handler.
  *
  * Invariant Every request passes the rules before its handler or cost function sees it, whatever the
- * transport: run and cost are the same functions for all rows, and look the row's own up by its index. Reads
- * always have a cost, and the service asks for it before it runs them. */
+ *           transport: run and cost are the same functions for all rows, and look the row's own up by
+ *           its index. Reads always have a cost, and the service asks for it before it runs them. */
 #include "api/qdrant/qdrant.h"
 
 #include <stdlib.h>

@@ -1,9 +1,10 @@
 /* Rules: walks a request along a plan made once from rules.def, and words what it finds.
  *
  * Role      A plan holds, for one message type, only the fields that have a rule or lead to one; types
- * without any have no plan. So payloads and dense vectors, the bulk of a write, are never walked. Lock Plans
- * are made once (pthread_once) and read-only afterwards. Invariant A message's fields are looked at in
- * rules.def's spirit, not its order: in the order of the schema's numbers. */
+ *           without any have no plan. So payloads and dense vectors, the bulk of a write, are never
+ *           walked.
+ * Lock      Plans are made once (pthread_once) and read-only afterwards.
+ * Invariant Fields are looked at in the order of the schema, whatever the order of rules.def. */
 #include "api/qdrant/rules.h"
 
 #include <pthread.h>

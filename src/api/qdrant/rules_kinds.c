@@ -383,47 +383,6 @@ KIND(slice_index)
     return true;
 }
 
-static bool bad_ring(const Qdrant__GeoLineString *ring, struct vex_rule_finding *ret)
-{
-    const Qdrant__GeoPoint *first, *last;
-
-    if (ring->n_points < 4) {
-        say(ret, "Validation error: polygon invalid, the size must be at least 4, got %zu", ring->n_points);
-        return true;
-    }
-    first = ring->points[0];
-    last = ring->points[ring->n_points - 1];
-    if (first->lon == last->lon && first->lat == last->lat)
-        return false;
-    say(ret, "Validation error: polygon invalid, the first and the last points should be the same to form a "
-             "closed line");
-    return true;
-}
-
-KIND(ring)
-{
-    (void)rule;
-    (void)rest;
-    if (!present(field, message)) {
-        say(ret, "Validation error: exterior polygon is required");
-        return true;
-    }
-    return bad_ring(*(const Qdrant__GeoLineString *const *)member(field, message), ret);
-}
-
-KIND(rings)
-{
-    const Qdrant__GeoPolygon *polygon = (const void *)message;
-
-    (void)rule;
-    (void)field;
-    (void)rest;
-    for (size_t i = 0; i < polygon->n_interiors; i++)
-        if (bad_ring(polygon->interiors[i], ret))
-            return true;
-    return false;
-}
-
 #define ROOT(message, rest)
 #define NAME(message, field, grpc, rest)
 #define RULE(message, field_name, kind, least, most)                                                         \

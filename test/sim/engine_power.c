@@ -1,0 +1,379 @@
+/* Power loss under the whole engine, on the simulated disk.
+ *
+ * One client plays random changes of the catalog and random mutations, one after the other, and notes for each when it was
+ * sent and when it was answered, in operations of the disk. The log is one sequence, so whatever is found after a crash
+ * must be the state after some prefix of what was sent, no shorter than what was acknowledged as durable (for a killed
+ * process: as written): nothing acknowledged lost, no half mutation, nothing that was never sent.
+ * VEX_SIM_STATES sets the number of crash states. */
+#include "unit/engine_kit.h"
+
+#include "base/log.h"
+#include "lib/sim_io.h"
+
+#define NAMES  3
+#define STEPS  420
+#define STATES 6000
+
+struct state {
+    bool there[NAMES];
+    struct kit_model models[NAMES];
+};
+
+struct step {
+    size_t begin, written, durable; /* operations of the disk; SIZE_MAX: never */
+};
+
+struct run {
+    struct vex_sim *sim;
+    struct state *states; /* after the first n steps */
+    struct step *steps;
+    size_t count;
+};
+
+static const char *const names[NAMES] = {"one", "two", "three"};
+static struct vex_pool *pool;
+static struct vex_dev *dev;
+
+static void options(struct kit *kit, struct vex_sim *sim)
+{
+    kit_init(kit, vex_sim_io(sim), "/data", dev, pool);
+    kit->options.segment_bytes = 16 << 10;
+    kit->options.checkpoint_bytes = 6 << 10;
+}
+
+/* ---- the client ---- */
+
+static struct vex_collection *find(struct kit *kit, int name)
+{
+    struct vex_collection *collection = NULL;
+    struct vex_err err;
+
+    return vex_engine_find(kit->engine, vex_str_c(names[name]), false, &collection, &err) == 0 ? collection : NULL;
+}
+
+static bool step_catalog(struct kit *kit, struct state *state, int name)
+{
+    struct vex_str tenant = VEX_STR(VEX_DEFAULT_TENANT), database = VEX_STR(VEX_DEFAULT_DATABASE);
+    struct vex_err err;
+    bool found;
+    int rc;
+
+    if (state->there[name]) {
+        rc = vex_engine_drop(kit->engine, tenant, database, vex_str_c(names[name]), &found, &err);
+        state->there[name] = false;
+    } else {
+        struct vex_config *config = kit_config();
+        rc = vex_engine_create(kit->engine, tenant, database, vex_str_c(names[name]), config, false, NULL, &found, &err);
+        vex_config_unref(config);
+        state->there[name] = true;
+        memset(&state->models[name], 0, sizeof state->models[name]);
+        state->models[name].next_op = 1;
+    }
+    return rc == 0;
+}
+
+/* *ret_wait: the answer promised durability. */
+static bool step_mutate(struct kit *kit, struct state *state, int name, struct kit_random *random, struct vex_arena *arena,
+                        bool *ret_wait)
+{
+    struct vex_collection *collection = find(kit, name);
+    struct kit_call call;
+    struct vex_op ops[4];
+    int expected, rc;
+    uint32_t count;
+
+    *ret_wait = kit_draw(random, 3) != 0;
+    count = kit_random_mutation(&state->models[name], random, arena, ops, &expected);
+    if (collection == NULL)
+        return false;
+    rc = kit_submit(&call, collection, ops, count, *ret_wait);
+    vex_collection_unref(collection);
+    if (rc != (*ret_wait ? expected : 0))
+        fprintf(stderr, "step answered %d: %s\n", rc, call.err.text);
+    return rc == (*ret_wait ? expected : 0);
+}
+
+static bool play(struct run *run, struct kit *kit, struct kit_random *random)
+{
+    struct vex_arena arena;
+    bool fine = true;
+
+    vex_arena_init(&arena, 0);
+    for (size_t i = 0; i < STEPS && fine; i++) {
+        struct step *step = &run->steps[i];
+        struct state *state = &run->states[i + 1];
+        int name = (int)kit_draw(random, NAMES);
+        bool wait = true;
+
+        *state = run->states[i];
+        *step = (struct step){.begin = vex_sim_op_count(run->sim), .durable = SIZE_MAX};
+        if (!state->there[name] || kit_draw(random, 40) == 0)
+            fine = step_catalog(kit, state, name);
+        else
+            fine = step_mutate(kit, state, name, random, &arena, &wait);
+        step->written = vex_sim_op_count(run->sim);
+        if (wait)
+            step->durable = step->written;
+        run->count = i + 1;
+        vex_arena_reset(&arena);
+        /* Now and then a clean restart, on the same disk. */
+        if (fine && i % 150 == 149) {
+            kit_close(kit);
+            fine = kit_open(kit) == 0;
+        }
+    }
+    vex_arena_done(&arena);
+    return fine;
+}
+
+/* ---- a disk that lies about some files ---- */
+
+struct liar {
+    const struct vex_io_ops *honest;
+    struct vex_io_ops ops;
+    const char *files, *folders; /* syncs of paths that hold these words do nothing; NULL: none */
+    struct vex_file *open[256];  /* handles of such files */
+    pthread_mutex_t lock;
+};
+
+static struct liar liar = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int lying_open(struct vex_io *io, const char *path, unsigned flags, struct vex_file **ret)
+{
+    int rc = liar.honest->open(io, path, flags, ret);
+
+    pthread_mutex_lock(&liar.lock);
+    for (size_t i = 0; rc == 0 && liar.files != NULL && strstr(path, liar.files) != NULL && i < 256; i++)
+        if (liar.open[i] == NULL) {
+            liar.open[i] = *ret;
+            break;
+        }
+    pthread_mutex_unlock(&liar.lock);
+    return rc;
+}
+
+static bool is_lied_about(const struct vex_file *file, bool forget_it)
+{
+    bool is = false;
+
+    pthread_mutex_lock(&liar.lock);
+    for (size_t i = 0; i < 256; i++)
+        if (liar.open[i] == file) {
+            is = true;
+            if (forget_it)
+                liar.open[i] = NULL;
+        }
+    pthread_mutex_unlock(&liar.lock);
+    return is;
+}
+
+static void lying_close(struct vex_io *io, struct vex_file *file)
+{
+    is_lied_about(file, true);
+    liar.honest->close(io, file);
+}
+
+static int lying_datasync(struct vex_io *io, struct vex_file *file)
+{
+    return is_lied_about(file, false) ? 0 : liar.honest->datasync(io, file);
+}
+
+static int lying_dirsync(struct vex_io *io, const char *path)
+{
+    return liar.folders != NULL && strstr(path, liar.folders) != NULL ? 0 : liar.honest->dirsync(io, path);
+}
+
+static void make_liar(struct vex_sim *sim, const char *files, const char *folders)
+{
+    struct vex_io *io = vex_sim_io(sim);
+
+    liar.files = files;
+    liar.folders = folders;
+    memset(liar.open, 0, sizeof liar.open);
+    liar.honest = io->ops;
+    liar.ops = *io->ops;
+    liar.ops.open = lying_open;
+    liar.ops.close = lying_close;
+    liar.ops.datasync = lying_datasync;
+    liar.ops.dirsync = lying_dirsync;
+    io->ops = &liar.ops;
+}
+
+/* ---- recording ---- */
+
+static bool record(struct run *run, uint64_t seed, const char *files, const char *folders)
+{
+    struct kit_random random = {seed};
+    struct kit kit;
+    bool fine;
+
+    run->sim = vex_sim_new(seed);
+    run->states = vex_mem_zalloc((STEPS + 1) * sizeof *run->states);
+    run->steps = vex_mem_zalloc(STEPS * sizeof *run->steps);
+    run->count = 0;
+    vex_sim_record(run->sim);
+    if (files != NULL || folders != NULL)
+        make_liar(run->sim, files, folders);
+    options(&kit, run->sim);
+    fine = kit_open(&kit) == 0 && play(run, &kit, &random);
+    if (kit.engine != NULL)
+        kit_close(&kit);
+    return fine;
+}
+
+static void forget(struct run *run)
+{
+    vex_sim_free(run->sim);
+    vex_mem_free(run->states);
+    vex_mem_free(run->steps);
+}
+
+/* ---- the judge ---- */
+
+enum promise { PROMISE_DURABLE, PROMISE_WRITTEN, PROMISE_SENT }; /* the last two are lies, for the harness */
+
+static bool same_state(struct kit *kit, const struct state *state, char *why, size_t size)
+{
+    for (int n = 0; n < NAMES; n++) {
+        struct vex_collection *collection = find(kit, n);
+        bool same = (collection != NULL) == state->there[n];
+
+        if (!same)
+            snprintf(why, size, "collection %s is %s", names[n], collection != NULL ? "there" : "missing");
+        else if (collection != NULL)
+            same = kit_same(collection, &state->models[n], why, size);
+        vex_collection_unref(collection);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
+static bool matches_prefix(const struct run *run, struct kit *kit, size_t index, enum promise promise, char *why, size_t size)
+{
+    size_t least = 0, most = 0;
+
+    for (size_t i = 0; i < run->count; i++) {
+        const struct step *step = &run->steps[i];
+        size_t promised = promise == PROMISE_DURABLE   ? step->durable
+                          : promise == PROMISE_WRITTEN ? step->written
+                                                       : step->begin;
+        if (promised <= index)
+            least = i + 1;
+        if (step->begin <= index)
+            most = i + 1;
+    }
+    snprintf(why, size, "no prefix");
+    for (size_t k = least; k <= most; k++)
+        if (same_state(kit, &run->states[k], why, size))
+            return true;
+    return false;
+}
+
+/* Opens the disk after a crash and judges it; now and then crashes again right after the recovery. */
+static bool judge(const struct run *run, struct vex_sim *disk, size_t index, enum promise promise, bool again, uint64_t seed,
+                  bool loud)
+{
+    char why[256] = "cannot be opened";
+    struct kit kit;
+    bool fine;
+
+    options(&kit, disk);
+    fine = kit_open(&kit) == 0 && matches_prefix(run, &kit, index, promise, why, sizeof why);
+    if (!fine && loud)
+        fprintf(stderr, "crash at operation %zu, seed %llu: %s\n", index, (unsigned long long)seed, why);
+    if (fine && again) {
+        struct vex_sim *second = vex_sim_crash(disk, (enum vex_sim_policy)(seed % VEX_SIM_POLICY_COUNT), seed);
+        fine = judge(run, second, index, promise, false, seed + 1, loud);
+        vex_sim_free(second);
+    }
+    if (kit.engine != NULL)
+        kit_close(&kit);
+    return fine;
+}
+
+/* About `states` crash states spread over the run; *ret_bad of them were wrong. */
+static size_t sweep(const struct run *run, size_t states, int policy, enum promise promise, bool loud, size_t *ret_bad)
+{
+    struct vex_sim *replica = vex_sim_replica(run->sim);
+    size_t ops = vex_sim_op_count(run->sim), done = 0;
+
+    *ret_bad = 0;
+    for (size_t index = 0; index <= ops; index++) {
+        size_t due = states * (index + 1) / (ops + 1);
+
+        for (; done < due && (loud || *ret_bad == 0); done++) {
+            uint64_t seed = index * 1000 + done;
+            enum vex_sim_policy chosen = (enum vex_sim_policy)(policy >= 0 ? policy : (int)(done % VEX_SIM_POLICY_COUNT));
+            struct vex_sim *disk = vex_sim_crash(replica, chosen, seed);
+            enum promise held = promise == PROMISE_DURABLE && chosen == VEX_SIM_KEEP_ALL ? PROMISE_WRITTEN : promise;
+
+            *ret_bad += !judge(run, disk, index, held, loud && done % 20 == 0, seed, loud);
+            vex_sim_free(disk);
+        }
+        if ((!loud && *ret_bad > 0) || *ret_bad > 5 || !vex_sim_step(replica, run->sim))
+            break;
+    }
+    vex_sim_free(replica);
+    return done;
+}
+
+/* ---- the harness itself ---- */
+
+struct plant {
+    const char *what, *files, *folders;
+    enum promise promise;
+    int policy;
+};
+
+static const struct plant plants[] = {
+    {"log not synced", "/wal/", NULL, PROMISE_DURABLE, VEX_SIM_LOSE_ALL},
+    {"payloads not synced", "payload.heap", NULL, PROMISE_DURABLE, VEX_SIM_LOSE_ALL},
+    {"vectors not synced", ".vex", NULL, PROMISE_DURABLE, VEX_SIM_LOSE_ALL},
+    {"catalog's file not synced", "/catalog", NULL, PROMISE_DURABLE, VEX_SIM_NAMES_ONLY},
+    {"collection's folder not synced", NULL, "/collections/", PROMISE_DURABLE, VEX_SIM_DATA_ONLY},
+    {"log's folder not synced", NULL, "/wal", PROMISE_DURABLE, VEX_SIM_DATA_ONLY},
+    {"acknowledged when written", NULL, NULL, PROMISE_WRITTEN, VEX_SIM_LOSE_ALL},
+    {"acknowledged when sent", NULL, NULL, PROMISE_SENT, VEX_SIM_LOSE_ALL},
+};
+
+static bool plant_is_caught(const struct plant *plant)
+{
+    struct run run;
+    size_t bad = 0, done = 0;
+
+    if (!record(&run, 77, plant->files, plant->folders)) {
+        forget(&run);
+        return false;
+    }
+    done = sweep(&run, 400, plant->policy, plant->promise, false, &bad);
+    printf("planted: %s: %s after %zu states\n", plant->what, bad > 0 ? "caught" : "NOT CAUGHT", done);
+    forget(&run);
+    return bad > 0;
+}
+
+int main(void)
+{
+    const char *wanted = getenv("VEX_SIM_STATES");
+    size_t states = wanted != NULL ? (size_t)strtoull(wanted, NULL, 10) : STATES, total = 0, failures = 0;
+    size_t runs = states > 4 * STATES ? states / STATES : 4;
+
+    vex_log_set(VEX_LOG_ERROR, false);
+    dev = vex_dev_embed_new();
+    pool = vex_pool_new(1, 64, "test");
+    for (size_t r = 0; r < runs && failures == 0; r++) {
+        struct run run;
+        size_t bad = 1;
+
+        if (record(&run, 1000 + r, NULL, NULL))
+            total += sweep(&run, states / runs, -1, PROMISE_DURABLE, true, &bad);
+        failures += bad;
+        forget(&run);
+    }
+    printf("%zu crash states of %zu runs, %zu wrong\n", total, runs, failures);
+    for (size_t i = 0; i < sizeof plants / sizeof *plants; i++)
+        failures += !plant_is_caught(&plants[i]);
+    vex_pool_free(pool);
+    vex_dev_free(dev);
+    return failures > 0;
+}
