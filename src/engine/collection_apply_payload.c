@@ -4,24 +4,28 @@
 #include "engine/collection_apply.h"
 
 /* The payload after the operation, in `out`; at NULL: none. */
-static struct vex_value changed_payload(const struct vex_record_op *op, struct vex_value old, struct vex_buf *out)
+static int changed_payload(struct vex_apply *a, const struct vex_record_op *op, struct vex_value old, struct vex_buf *out,
+                           struct vex_value *ret)
 {
+    *ret = (struct vex_value){NULL};
     switch (op->kind) {
     case VEX_OP_SET_PAYLOAD:
-        if (op->key.count > 0)
-            vex_payload_set_at(out, old, &op->key, op->payload);
-        else
-            vex_payload_merge(out, old, op->payload, false);
+        if (op->key.count == 0) /* a null takes its key away, as the peer does */
+            vex_payload_merge(out, old, op->payload, true);
+        else if (vex_payload_set_at(out, old, &op->key, op->payload) != 0)
+            return vex_apply_refuse(a, VEX_EBAD_INPUT, "The payload would become too large or too deep");
         break;
     case VEX_OP_OVERWRITE_PAYLOAD:
-        return op->payload;
+        *ret = op->payload;
+        return 0;
     case VEX_OP_DELETE_PAYLOAD:
         vex_payload_delete(out, old, op->keys, op->key_count);
         break;
     default:
-        return (struct vex_value){NULL};
+        return 0;
     }
-    return (struct vex_value){(const uint8_t *)out->ptr};
+    *ret = (struct vex_value){(const uint8_t *)out->ptr};
+    return 0;
 }
 
 /* New blob in the scratch: the payload, and the old blob's vectors but those of `without`. */
@@ -67,8 +71,9 @@ int vex_stage_payload(struct vex_apply *a, const struct vex_record_op *op)
         if (rc != 0)
             break;
         payload.len = 0;
-        changed = changed_payload(op, vex_blob_payload(old), &payload);
-        rc = vex_apply_set_blob(a, staged, build(a, changed, old, 0));
+        rc = changed_payload(a, op, vex_blob_payload(old), &payload, &changed);
+        if (rc == 0)
+            rc = vex_apply_set_blob(a, staged, build(a, changed, old, 0));
     }
     vex_buf_done(&payload);
     a->affected = count;

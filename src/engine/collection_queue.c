@@ -96,7 +96,9 @@ static bool may_unpark(const struct vex_collection *collection)
 
 static bool has_work(const struct vex_collection *collection)
 {
-    return may_apply(collection) || may_unpark(collection) || collection->want_checkpoint;
+    bool half = collection->queue.head != NULL && collection->queue.head->at > 0;
+
+    return may_apply(collection) || may_unpark(collection) || (collection->want_checkpoint && !half);
 }
 
 static void drain_task(struct vex_task *task);
@@ -403,12 +405,17 @@ static void unpark(struct vex_collection *collection)
 static void checkpoint_if(struct vex_collection *collection)
 {
     struct vex_err err;
-    bool wanted;
+    bool wanted, half;
 
     pthread_mutex_lock(&collection->queue_lock);
-    wanted = collection->want_checkpoint;
-    collection->want_checkpoint = false;
+    /* Half a mutation (its next operation waits for space) must not get into a checkpoint: a replay starts at its first one. */
+    half = collection->queue.head != NULL && collection->queue.head->at > 0;
+    wanted = collection->want_checkpoint && !half;
+    if (!half)
+        collection->want_checkpoint = false;
     pthread_mutex_unlock(&collection->queue_lock);
+    if (half)
+        return;
     if (!wanted && collection->dirty_bytes < collection->engine->options.checkpoint_bytes)
         return;
     if (vex_checkpoint_collection(collection, &err) != 0) {

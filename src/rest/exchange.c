@@ -7,8 +7,11 @@
  * loop keeps some requests, each with arena and JSON parser, for the next ones. */
 #include "rest/server_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
+
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -89,7 +92,8 @@ void vex_rest_free_idle(struct vex_rest_loop *loop)
     }
 }
 
-/* The pool of the h2o request is going. */
+/* The pool of the h2o request is going: the answer is out, or the connection was torn down before there was
+ * one. */
 static void on_dispose(void *data)
 {
     struct anchor *anchor = data;
@@ -180,32 +184,73 @@ static void answer(struct vex_rest_request *request)
     h2o_send(http, &body, body.len > 0, H2O_SEND_STATE_FINAL);
 }
 
+static h2o_linklist_t *watch_node(struct vex_rest_request *request)
+{
+    return (h2o_linklist_t *)(void *)&request->watch;
+}
+
+static void finish(struct vex_rest_request *request)
+{
+    request->loop->running--;
+    h2o_linklist_unlink(watch_node(request));
+    answer(request);
+}
+
 /* The service is done with a call: on the loop's own thread the answer goes out at once, else the loop is
  * told. */
 static void call_done(struct vex_call *call)
 {
     struct vex_rest_request *request = (struct vex_rest_request *)call;
-    struct vex_rest_loop *loop = request->loop;
-    if (atomic_load_explicit(&call->cancelled, memory_order_relaxed) == 0)
-        request->dialect->encode(request);
-    if (loop == own_loop) {
-        loop->running--;
-        answer(request);
-    } else {
-        h2o_multithread_send_message(&loop->answers, (h2o_multithread_message_t *)(void *)&request->message);
-    }
+    request->dialect->encode(request);
+    if (request->loop == own_loop)
+        finish(request);
+    else
+        h2o_multithread_send_message(&request->loop->answers,
+                                     (h2o_multithread_message_t *)(void *)&request->message);
 }
 
 void vex_rest_on_answers(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
-    struct vex_rest_loop *loop = H2O_STRUCT_FROM_MEMBER(struct vex_rest_loop, answers, receiver);
+    (void)receiver;
     while (!h2o_linklist_is_empty(messages)) {
         h2o_linklist_t *node = messages->next;
         h2o_linklist_unlink(node);
-        struct vex_rest_request *request = VEX_CONTAINER_OF(node, struct vex_rest_request, message);
-        loop->running--;
-        answer(request);
+        finish(VEX_CONTAINER_OF(node, struct vex_rest_request, message));
     }
+}
+
+/* ---- clients that leave ---- */
+
+static bool is_gone(const struct vex_rest_request *request)
+{
+    h2o_req_t *http = request->http;
+    char byte;
+    if (http == NULL)
+        return true;
+    int fd = h2o_socket_get_fd(http->conn->callbacks->get_socket(http->conn));
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+void vex_rest_on_watch(h2o_timeout_entry_t *entry)
+{
+    struct vex_rest_loop *loop = H2O_STRUCT_FROM_MEMBER(struct vex_rest_loop, watch, entry);
+    for (h2o_linklist_t *at = loop->watched.next; at != &loop->watched; at = at->next) {
+        struct vex_rest_request *request = VEX_CONTAINER_OF(at, struct vex_rest_request, watch);
+        if (is_gone(request))
+            atomic_store(&request->call.cancelled, 1);
+    }
+    if (!h2o_linklist_is_empty(&loop->watched))
+        h2o_timeout_link(loop->h2o, &loop->watch_timeout, entry);
+}
+
+static void watch(struct vex_rest_request *request)
+{
+    struct vex_rest_loop *loop = request->loop;
+    loop->running++;
+    h2o_linklist_insert(&loop->watched, watch_node(request));
+    if (!h2o_timeout_is_linked(&loop->watch))
+        h2o_timeout_link(loop->h2o, &loop->watch_timeout, &loop->watch);
 }
 
 /* ---- requests in ---- */
@@ -356,7 +401,7 @@ static int on_request(h2o_handler_t *super, h2o_req_t *http)
         answer(request);
         return 0;
     }
-    loop->running++;
+    watch(request);
     vex_service_run(request->service, &request->call);
     return 0;
 }

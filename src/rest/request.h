@@ -62,7 +62,8 @@ struct vex_rest_request {
     struct vex_rest_request *next;
     struct {
         void *links[2];
-    } message; /* h2o's list node for the way back to the loop */
+    } message, /* h2o's list node for the way back to the loop */
+        watch; /* and for the list of those that run */
 };
 
 /* Value of a query parameter (the last one of that name); ptr NULL: absent. */

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 
 #define ACCEPTS_AT_ONCE 16
+#define WATCH_MS        100         /* how often running calls are looked after */
 #define RETRY_ACCEPT_MS 50          /* pause after running out of descriptors */
 #define SPOOL_BYTES     (32u << 20) /* bodies beyond this go to the spool folder */
 #define SECOND_NS       UINT64_C(1000000000)
@@ -167,6 +168,9 @@ static int loop_start(struct vex_rest *rest, struct vex_rest_loop *loop, struct 
     h2o_multithread_register_receiver(loop->queue, &loop->answers, vex_rest_on_answers);
     h2o_multithread_register_receiver(loop->queue, &loop->control, on_control);
     h2o_timeout_init(loop->h2o, &loop->retry_timeout, RETRY_ACCEPT_MS);
+    h2o_timeout_init(loop->h2o, &loop->watch_timeout, WATCH_MS);
+    loop->watch.cb = vex_rest_on_watch;
+    h2o_linklist_init_anchor(&loop->watched);
     h2o_linklist_init_anchor(&loop->connections);
     for (int i = 0; code == 0 && i < VEX_REST_PORTS; i++)
         if (rest->ports[i].fd >= 0)
@@ -198,6 +202,9 @@ static bool loop_free(struct vex_rest_loop *loop)
         if (loop->listeners[i].loop != NULL)
             context_free(&loop->listeners[i].context);
     }
+    if (h2o_timeout_is_linked(&loop->watch))
+        h2o_timeout_unlink(&loop->watch);
+    h2o_timeout_dispose(loop->h2o, &loop->watch_timeout);
     h2o_timeout_dispose(loop->h2o, &loop->retry_timeout);
     h2o_multithread_unregister_receiver(loop->queue, &loop->answers);
     h2o_multithread_unregister_receiver(loop->queue, &loop->control);
@@ -262,6 +269,9 @@ static void port_free(struct vex_rest_port *port)
 
 static void stop_loops(struct vex_rest *rest)
 {
+    for (int i = 0; i < VEX_REST_PORTS; i++)
+        if (rest->ports[i].fd >= 0)
+            shutdown(rest->ports[i].fd, SHUT_RDWR); /* from now on connections are refused */
     for (unsigned i = 0; i < rest->loop_count; i++) {
         if (!rest->loops[i].started)
             continue;

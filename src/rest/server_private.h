@@ -38,7 +38,7 @@ struct vex_rest_loop {
     h2o_loop_t *h2o;
     h2o_multithread_queue_t *queue;
     h2o_multithread_receiver_t answers, control; /* the only things that other threads may touch */
-    h2o_timeout_t retry_timeout;
+    h2o_timeout_t retry_timeout, watch_timeout;
     struct vex_rest_listener listeners[VEX_REST_PORTS];
     pthread_t thread;
     bool started;
@@ -46,7 +46,9 @@ struct vex_rest_loop {
     /* the thread's own */
     struct vex_rest_request *idle; /* requests for reuse */
     unsigned idle_count;
-    unsigned running; /* requests with the service */
+    unsigned running;       /* requests with the service */
+    h2o_linklist_t watched; /* those, oldest first */
+    h2o_timeout_entry_t watch;
     unsigned sending; /* answers that h2o still reads */
     h2o_linklist_t connections;
     bool stopping;
@@ -67,6 +69,8 @@ void vex_rest_handle(struct vex_rest *rest, struct vex_rest_port *port, h2o_host
 void vex_rest_on_answers(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages);
 /* Says which loop the calling thread is. */
 void vex_rest_enter_loop(struct vex_rest_loop *loop);
+/* Looks after the requests that run, as a timer of the loop. */
+void vex_rest_on_watch(h2o_timeout_entry_t *entry);
 /* After the loop's thread has ended. */
 void vex_rest_free_idle(struct vex_rest_loop *loop);
 

@@ -255,6 +255,13 @@ def test_metadata_values_come_back(server, client):
     assert isinstance(got["f"], float) and isinstance(got["i"], int) and isinstance(got["mixed"][0], float)
 
 
+def test_records_without_metadata(client):
+    collection = client.create_collection("docs", embedding_function=None)
+    collection.add(ids=["none", "document", "uri"], embeddings=[[1], [2], [3]], documents=[None, "d", "d"],
+                   uris=[None, None, "u"])
+    assert collection.get()["metadatas"] == [None, None, {}]
+
+
 def test_empty_list_is_dropped(server, client):
     collection = client.create_collection("docs", embedding_function=None)
     body = {"ids": ["a"], "embeddings": [[1.0]], "metadatas": [{"none": [], "one": 1}]}

@@ -23,7 +23,8 @@ static struct vex_str params[VEX_ROUTE_PARAMS_MAX];
 static const char *find(const char *method, const char *path, enum vex_route_found wanted)
 {
     const struct vex_route *route;
-    enum vex_route_found found = vex_router_find(router, vex_str_c(method), vex_str_c(path), &arena, &route, params);
+    enum vex_route_found found =
+        vex_router_find(router, vex_str_c(method), vex_str_c(path), &arena, &route, params);
     CU_ASSERT_EQUAL(found, wanted);
     return found == VEX_ROUTE_FOUND ? route->detail : "";
 }

@@ -74,7 +74,8 @@ void vex_chroma_lift_hits(struct vex_arena *arena, const struct vex_vector_param
             continue;
         to->document = text_member(from->payload, VEX_STR(VEX_CHROMA_DOCUMENT));
         to->uri = text_member(from->payload, VEX_STR(VEX_CHROMA_URI));
-        if (vex_value_count(from->payload) > 0)
+        /* A record of which only the document is kept has no metadata; one with a uri has empty ones. */
+        if (vex_value_count(from->payload) > (to->document.ptr != NULL))
             to->metadata = from->payload;
     }
 }

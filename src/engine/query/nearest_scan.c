@@ -42,7 +42,7 @@ static void count_common(const struct vex_vector_value *query, const struct vex_
 }
 
 /* Counts, over all points that have the vector, in how many each index of each query occurs. */
-static int count_documents(struct vex_read *read, const struct vex_query_group *group, uint32_t **df)
+static int count_documents(struct vex_read *read, const struct vex_query_group *group, uint32_t **df, uint64_t *ret_points)
 {
     struct vex_read_filter none = {0};
     struct vex_candidates all;
@@ -50,6 +50,7 @@ static int count_documents(struct vex_read *read, const struct vex_query_group *
     uint32_t at = 0, slot;
     while (code == 0 && (slot = vex_candidates_next(&all, &at)) != VEX_SLOT_NONE) {
         struct vex_extra_vector stored;
+        ++*ret_points;
         code = vex_read_step(read);
         if (code == 0)
             code = stored_vector(read, group->params->ordinal, slot, &stored);
@@ -60,10 +61,10 @@ static int count_documents(struct vex_read *read, const struct vex_query_group *
     return code;
 }
 
-/* Multiplies each query weight by ln(1 + (N - df + 0.5) / (df + 0.5)). */
+/* Multiplies each query weight by ln(1 + (N - df + 0.5) / (df + 0.5)); N counts the points that have the vector. */
 static int weigh(struct vex_read *read, const struct vex_query_group *group)
 {
-    double n = (double)vex_rows_live_count(read->data.rows);
+    uint64_t points = 0;
     uint32_t **df = vex_arena_try(read->arena, group->count * sizeof *df);
     if (df == NULL)
         return vex_read_no_memory(read);
@@ -74,7 +75,8 @@ static int weigh(struct vex_read *read, const struct vex_query_group *group)
             return vex_read_no_memory(read);
         memset(df[i], 0, size);
     }
-    int code = count_documents(read, group, df);
+    int code = count_documents(read, group, df, &points);
+    double n = (double)points;
     for (uint32_t i = 0; i < group->count && code == 0; i++) {
         struct vex_vector_value *vector = &group->queries[i].vector;
         float *values = vex_arena_try(read->arena, (size_t)vector->count * sizeof *values);
