@@ -1,6 +1,8 @@
-/* The least a gRPC server on this core can cost: answers every HealthCheck with a fixed reply, doing nothing else.
+/* The least a gRPC server on this core can cost: answers every HealthCheck with a fixed reply, doing nothing
+ * else.
  *
- * bench_grpc_echo PORT [QUEUES]     until it is killed. Method /qdrant.Qdrant/HealthCheck, loopback only, settings as the server's. */
+ * bench_grpc_echo PORT [QUEUES]     until it is killed. Method /qdrant.Qdrant/HealthCheck, loopback only,
+ * settings as the server's. */
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,8 +37,8 @@ static void arm(struct echo *echo)
 {
     echo->answering = false;
     echo->metadata.count = 0;
-    grpc_server_request_registered_call(server, method, &echo->core, &echo->deadline, &echo->metadata, &echo->payload, echo->cq,
-                                        echo->cq, echo);
+    grpc_server_request_registered_call(server, method, &echo->core, &echo->deadline, &echo->metadata,
+                                        &echo->payload, echo->cq, echo->cq, echo);
 }
 
 static struct echo *echo_new(grpc_completion_queue *cq)

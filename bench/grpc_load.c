@@ -2,8 +2,9 @@
  *
  * bench_grpc_load HOST:PORT METHOD IN_FLIGHT SECONDS [REQUEST_FILE [CONNECTIONS]]
  *
- * The request is the file's bytes (none: an empty message); every call sends the same. One thread, one completion queue. Prints
- * calls/s of the measured time, latency quantiles and its own CPU; exit code 1 when a call fails or none succeeds. */
+ * The request is the file's bytes (none: an empty message); every call sends the same. One thread, one
+ * completion queue. Prints calls/s of the measured time, latency quantiles and its own CPU; exit code 1 when
+ * a call fails or none succeeds. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -57,8 +58,10 @@ static double own_cpu(void)
 static void lane_start(struct lane *lane)
 {
     grpc_op ops[6] = {{0}};
-    gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(CALL_SECONDS, GPR_TIMESPAN));
-    lane->call = grpc_channel_create_registered_call(lane->channel, NULL, GRPC_PROPAGATE_DEFAULTS, cq, lane->method, deadline, NULL);
+    gpr_timespec deadline =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(CALL_SECONDS, GPR_TIMESPAN));
+    lane->call = grpc_channel_create_registered_call(lane->channel, NULL, GRPC_PROPAGATE_DEFAULTS, cq,
+                                                     lane->method, deadline, NULL);
     grpc_metadata_array_init(&lane->headers);
     grpc_metadata_array_init(&lane->trailers);
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
@@ -119,8 +122,8 @@ static bool read_request(const char *path)
     return true;
 }
 
-static void connect_lanes(struct lane *lanes, int in_flight, grpc_channel **channels, int connections, const char *target,
-                          const char *method)
+static void connect_lanes(struct lane *lanes, int in_flight, grpc_channel **channels, int connections,
+                          const char *target, const char *method)
 {
     void *methods[CONNECTIONS_MAX];
     grpc_arg args[] = {{GRPC_ARG_INTEGER, (char *)GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, {.integer = 1}},
@@ -177,8 +180,10 @@ int main(int argc, char **argv)
     int in_flight = argc > 3 ? atoi(argv[3]) : 0, connections = argc > 6 ? atoi(argv[6]) : 1;
     double seconds = argc > 4 ? atof(argv[4]) : 0, took;
     const char *file = argc > 5 && argv[5][0] != '\0' ? argv[5] : NULL;
-    if (in_flight < 1 || in_flight > IN_FLIGHT_MAX || connections < 1 || connections > CONNECTIONS_MAX || seconds <= 0) {
-        fprintf(stderr, "usage: bench_grpc_load HOST:PORT METHOD IN_FLIGHT SECONDS [REQUEST_FILE [CONNECTIONS]]\n");
+    if (in_flight < 1 || in_flight > IN_FLIGHT_MAX || connections < 1 || connections > CONNECTIONS_MAX ||
+        seconds <= 0) {
+        fprintf(stderr,
+                "usage: bench_grpc_load HOST:PORT METHOD IN_FLIGHT SECONDS [REQUEST_FILE [CONNECTIONS]]\n");
         return 2;
     }
     grpc_init();
@@ -196,7 +201,7 @@ int main(int argc, char **argv)
         return 1;
     size_t kept = (size_t)(calls < SAMPLES_MAX ? calls : SAMPLES_MAX);
     qsort(samples, kept, sizeof *samples, by_value);
-    printf("%.1f calls/s, p50 %.1f us, p99 %.1f us, own CPU %.2f us a call\n", (double)calls / took, samples[kept / 2] * 1e6,
-           samples[kept * 99 / 100] * 1e6, cpu / (double)calls * 1e6);
+    printf("%.1f calls/s, p50 %.1f us, p99 %.1f us, own CPU %.2f us a call\n", (double)calls / took,
+           samples[kept / 2] * 1e6, samples[kept * 99 / 100] * 1e6, cpu / (double)calls * 1e6);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* vexfs_server: settings, start order, signals, stop order.
  *
- * Start  settings -> device, workers -> engine (recovers the log) -> service -> gRPC -> REST. Stop goes the other way: first nothing new
- *        comes in, then what runs ends, then the engine writes its checkpoints. */
+ * Start  settings -> device, workers -> engine (recovers the log) -> service -> gRPC -> REST. Stop goes the
+ * other way: first nothing new comes in, then what runs ends, then the engine writes its checkpoints. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,17 +39,22 @@ struct server {
 static void usage(void)
 {
     char *flags = vex_conf_help();
-    printf("vexfs_server %s: a vector database that speaks Qdrant (REST, gRPC), Chroma and a native dialect\n\n"
-           "usage: vexfs_server [flags]\n"
-           "       vexfs_server health     asks the server on the configured REST port whether it is ready; exit code 0 if so\n\n"
-           "  --config-path FILE      YAML settings, below environment and flags; Qdrant's own keys are understood\n"
-           "  --version, --help\n%s\n"
-           "environment: QDRANT__SECTION__KEY and VEXFS__SECTION__KEY for every key, e.g. QDRANT__SERVICE__HTTP_PORT=6333\n",
-           VEX_SERVER_VERSION, flags);
+    printf(
+        "vexfs_server %s: a vector database that speaks Qdrant (REST, gRPC), Chroma and a native dialect\n\n"
+        "usage: vexfs_server [flags]\n"
+        "       vexfs_server health     asks the server on the configured REST port whether it is ready; "
+        "exit code 0 if so\n\n"
+        "  --config-path FILE      YAML settings, below environment and flags; Qdrant's own keys are "
+        "understood\n"
+        "  --version, --help\n%s\n"
+        "environment: QDRANT__SECTION__KEY and VEXFS__SECTION__KEY for every key, e.g. "
+        "QDRANT__SERVICE__HTTP_PORT=6333\n",
+        VEX_SERVER_VERSION, flags);
     vex_mem_free(flags);
 }
 
-/* Value of "--name X" or "--name=X" at argv[*at], which then stands on its last word; NULL: another flag, or no value. */
+/* Value of "--name X" or "--name=X" at argv[*at], which then stands on its last word; NULL: another flag, or
+ * no value. */
 static const char *flag_value(char **argv, int argc, int *at, const char *name)
 {
     size_t len = strlen(name);
@@ -60,7 +65,8 @@ static const char *flag_value(char **argv, int argc, int *at, const char *name)
     return argv[*at][len] == '\0' && *at + 1 < argc ? argv[++*at] : NULL;
 }
 
-/* Flags that are not settings, and the word "health", which is taken out of argv. -1: go on; else the exit code. */
+/* Flags that are not settings, and the word "health", which is taken out of argv. -1: go on; else the exit
+ * code. */
 static int own_flags(int *argc, char **argv, const char **config_path, bool *ret_health)
 {
     int kept = 1;
@@ -93,17 +99,19 @@ static int check(const struct vex_conf *conf, enum vex_log_level *ret_level, str
 {
     const char *level = vex_conf_str(conf, VEX_CONF_LOG_LEVEL);
     if (vex_log_level_parse(level, ret_level) != 0)
-        return vex_err_set(err, VEX_EBAD_INPUT, "log_level: \"%s\" is none of error, warn, info, debug, trace", level);
+        return vex_err_set(err, VEX_EBAD_INPUT,
+                           "log_level: \"%s\" is none of error, warn, info, debug, trace", level);
     if (strlen(vex_conf_str(conf, VEX_CONF_DATA_DIR)) > DATA_DIR_MAX)
         return vex_err_set(err, VEX_EBAD_INPUT, "storage.storage_path has more than %d bytes", DATA_DIR_MAX);
     return 0;
 }
 
 /* Reads every layer of settings. */
-static int configure(struct vex_conf *conf, int argc, char **argv, const char *config_path, struct vex_err *err)
+static int configure(struct vex_conf *conf, int argc, char **argv, const char *config_path,
+                     struct vex_err *err)
 {
-    static const char *const files[] = {"/etc/qdrant/config.yaml", "config/config.yaml", "config/production.yaml",
-                                        "config/local.yaml"};
+    static const char *const files[] = {"/etc/qdrant/config.yaml", "config/config.yaml",
+                                        "config/production.yaml", "config/local.yaml"};
     char *own[FLAGS_MAX];
     int own_count = 0, code = 0;
     if (argc > FLAGS_MAX)
@@ -162,8 +170,11 @@ static int start_wire(struct server *server, struct vex_err *err)
 {
     const struct vex_conf *conf = server->conf;
     char spool[VEX_PATH_MAX];
-    struct vex_service_options service = {
-        .engine = server->engine, .pool = server->pool, .io = vex_io_posix(), .conf = conf, .inline_ns = INLINE_NS};
+    struct vex_service_options service = {.engine = server->engine,
+                                          .pool = server->pool,
+                                          .io = vex_io_posix(),
+                                          .conf = conf,
+                                          .inline_ns = INLINE_NS};
     server->service = vex_service_new(&service);
     vex_file_join(spool, vex_conf_str(conf, VEX_CONF_DATA_DIR), "spool");
     int code = vex_file_mkdirs(vex_io_posix(), spool, err);
@@ -208,7 +219,8 @@ static void announce(const struct server *server)
         if (vex_conf_u64(conf, ports[i].key) != 0)
             vex_info("main", "%s on %s port %llu", ports[i].name, vex_conf_str(conf, VEX_CONF_HOST),
                      (unsigned long long)vex_conf_u64(conf, ports[i].key));
-    vex_info("main", "data in %s, device %s", vex_conf_str(conf, VEX_CONF_DATA_DIR), vex_engine_device(server->engine));
+    vex_info("main", "data in %s, device %s", vex_conf_str(conf, VEX_CONF_DATA_DIR),
+             vex_engine_device(server->engine));
 }
 
 /* Blocks the signals that end the server in every thread; main waits for them. */

@@ -1,5 +1,5 @@
-/* Listening sockets: never SO_REUSEPORT, so that a second server on a port is told so. Of a name that stands for several addresses
- * the first IPv4 one is taken, else the first. */
+/* Listening sockets: never SO_REUSEPORT, so that a second server on a port is told so. Of a name that stands
+ * for several addresses the first IPv4 one is taken, else the first. */
 #include "api/listen.h"
 
 #include <errno.h>

@@ -1,6 +1,8 @@
-/* Accepting gRPC connections: an own thread that hands descriptors to the core and rests while there are none left.
+/* Accepting gRPC connections: an own thread that hands descriptors to the core and rests while there are none
+ * left.
  *
- * Invariant Some descriptors stay free for the files of the engine: connections wait in the backlog before they take the last ones. */
+ * Invariant Some descriptors stay free for the files of the engine: connections wait in the backlog before
+ * they take the last ones. */
 #include "grpc/private.h"
 
 #include <errno.h>
@@ -77,7 +79,8 @@ static void *accept_main(void *arg)
     bool starved = false;
     pthread_setname_np(pthread_self(), "grpc-accept");
     while (true) {
-        struct pollfd fds[2] = {{.fd = acceptor->wake, .events = POLLIN}, {.fd = acceptor->listener, .events = POLLIN}};
+        struct pollfd fds[2] = {{.fd = acceptor->wake, .events = POLLIN},
+                                {.fd = acceptor->listener, .events = POLLIN}};
         int ready = poll(fds, starved ? 1 : 2, starved ? RETRY_MS : -1);
         if (ready > 0 && fds[0].revents != 0)
             return NULL;
@@ -92,7 +95,8 @@ int vex_grpc_accept_start(struct vex_grpc *grpc, struct vex_err *err)
 {
     const struct vex_conf *conf = grpc->options.conf;
     struct acceptor *acceptor = VEX_NEW(struct acceptor);
-    int code = vex_listen(vex_conf_str(conf, VEX_CONF_HOST), vex_conf_u64(conf, VEX_CONF_GRPC_PORT), &acceptor->listener, err);
+    int code = vex_listen(vex_conf_str(conf, VEX_CONF_HOST), vex_conf_u64(conf, VEX_CONF_GRPC_PORT),
+                          &acceptor->listener, err);
     if (code != 0) {
         vex_mem_free(acceptor);
         return vex_err_wrap(err, "gRPC");

@@ -1,9 +1,10 @@
 /* Calls of registered methods: from the new-call event to the last completion.
  *
- * Role      A call is armed, fires with its bytes, is decoded and run on the thread of its queue, and answered from whatever thread
- *           finishes it. A call finished at once costs one batch; one that goes on elsewhere gets a second batch first, which tells
- *           when the client gives up. Where keys are configured the bytes are read by a batch of their own, after the key was seen.
- * Owner     The queue: calls are recycled there. A call in flight is owned by its outstanding batches (`batches`). */
+ * Role      A call is armed, fires with its bytes, is decoded and run on the thread of its queue, and
+ * answered from whatever thread finishes it. A call finished at once costs one batch; one that goes on
+ * elsewhere gets a second batch first, which tells when the client gives up. Where keys are configured the
+ * bytes are read by a batch of their own, after the key was seen. Owner     The queue: calls are recycled
+ * there. A call in flight is owned by its outstanding batches (`batches`). */
 #include "grpc/private.h"
 
 #include "base/mem.h"
@@ -141,7 +142,8 @@ static void send_status(struct grpc_call_state *state, grpc_op *op)
     op->data.send_status_from_server.status_details = &state->details;
 }
 
-/* Sends everything that is left of the call in one batch. `close`: the close operation was not started yet. */
+/* Sends everything that is left of the call in one batch. `close`: the close operation was not started yet.
+ */
 static void call_answer(struct grpc_call_state *state, bool close)
 {
     struct vex_call *call = &state->call;
@@ -245,8 +247,8 @@ static int admit(struct grpc_call_state *state)
     state->compress = false;
     if (call->deadline_ns != 0 && vex_io_monotonic_ns(service->options.io) >= call->deadline_ns)
         return vex_err_set(&call->err, VEX_ETIMEOUT, "the deadline passed before the call began");
-    return vex_service_authorise(service, state->method->rpc->operation.access, vex_grpc_key(&state->metadata), &call->identity,
-                                 &call->err);
+    return vex_service_authorise(service, state->method->rpc->operation.access,
+                                 vex_grpc_key(&state->metadata), &call->identity, &call->err);
 }
 
 static void call_refuse(struct grpc_call_state *state, int code)

@@ -13,7 +13,10 @@ static int check(struct vex_service *service, struct vex_call *call)
 }
 
 const struct vex_rpc vex_grpc_health_check = {
-    .operation = {.name = "grpc.health.v1.Health/Check", .mode = VEX_RUN_INLINE, .access = VEX_ACCESS_OPEN, .run = check},
+    .operation = {.name = "grpc.health.v1.Health/Check",
+                  .mode = VEX_RUN_INLINE,
+                  .access = VEX_ACCESS_OPEN,
+                  .run = check},
     .path = "/grpc.health.v1.Health/Check",
     .service = "grpc.health.v1.Health",
     .method = "Check",

@@ -1,7 +1,8 @@
 /* Headers and bodies of gRPC messages.
  *
- * Role      Bytes of a received message in one piece, unpacked with a bound: the core's own decompression is switched off, as it has
- *           none (a short message could unfold to any size). Encodes answers. Format: RFC 1952 (gzip), RFC 1950 (deflate). */
+ * Role      Bytes of a received message in one piece, unpacked with a bound: the core's own decompression is
+ * switched off, as it has none (a short message could unfold to any size). Encodes answers. Format: RFC 1952
+ * (gzip), RFC 1950 (deflate). */
 #include "grpc/private.h"
 
 #include <strings.h>
@@ -25,7 +26,8 @@ struct vex_str vex_grpc_key(const grpc_metadata_array *metadata)
         struct vex_str value = slice_str(&metadata->metadata[i].value);
         if (vex_str_eq_c(name, "api-key"))
             return value;
-        if (vex_str_eq_c(name, "authorization") && value.len >= 7 && strncasecmp(value.ptr, "bearer ", 7) == 0)
+        if (vex_str_eq_c(name, "authorization") && value.len >= 7 &&
+            strncasecmp(value.ptr, "bearer ", 7) == 0)
             return vex_str(value.ptr + 7, value.len - 7);
     }
     return vex_str(NULL, 0);
@@ -79,7 +81,8 @@ static int inflate_slice(z_stream *stream, const grpc_slice *slice, struct unpac
     return vex_err_set(err, VEX_EFORMAT, "the message cannot be decompressed");
 }
 
-static int unpack(const grpc_slice_buffer *slices, int window, size_t max, struct message *ret, struct vex_err *err)
+static int unpack(const grpc_slice_buffer *slices, int window, size_t max, struct message *ret,
+                  struct vex_err *err)
 {
     z_stream stream = {0};
     struct unpacked out = {.max = max};
@@ -121,7 +124,8 @@ static int join(const grpc_slice_buffer *slices, struct message *ret, struct vex
     return 0;
 }
 
-int vex_grpc_message_open(const grpc_byte_buffer *buffer, size_t max, struct message *ret, struct vex_err *err)
+int vex_grpc_message_open(const grpc_byte_buffer *buffer, size_t max, struct message *ret,
+                          struct vex_err *err)
 {
     const grpc_slice_buffer *slices = &buffer->data.raw.slice_buffer;
     *ret = (struct message){0};

@@ -41,22 +41,24 @@ struct vex_grpc {
     struct acceptor *acceptor;
 };
 
-/* One completion queue and its thread. What hangs on it is touched by that thread alone once it runs; the counters are written by it
- * and read by the one that stops the server. */
+/* One completion queue and its thread. What hangs on it is touched by that thread alone once it runs; the
+ * counters are written by it and read by the one that stops the server. */
 struct queue {
     struct vex_grpc *grpc;
     grpc_completion_queue *cq;
     pthread_t thread;
     struct grpc_call_state *idle; /* recycled calls */
     unsigned idle_count;
-    _Atomic unsigned open;    /* armed slots, calls and streams: while there are any, batches may still be started */
+    _Atomic unsigned
+        open; /* armed slots, calls and streams: while there are any, batches may still be started */
     _Atomic unsigned streams; /* of these, those that end only when their client wants */
 };
 
 /* Adds to a counter of the queue, on its thread. */
 static inline void counter_add(_Atomic unsigned *counter, unsigned more)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_release);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_release);
 }
 
 /* server.c: starts a batch; that it is well formed is up to the caller. */
@@ -75,16 +77,18 @@ extern const struct vex_rpc vex_grpc_health_check;
 /* message.c: the key among the headers (ptr NULL: none), living as long as they. */
 struct vex_str vex_grpc_key(const grpc_metadata_array *metadata);
 
-/* message.c: bytes of a received message in one piece: where they lie when that is possible, else in a copy. */
+/* message.c: bytes of a received message in one piece: where they lie when that is possible, else in a copy.
+ */
 struct message {
     const uint8_t *bytes;
     size_t len;
     void *copy;
 };
 
-/* Unpacks what is compressed, never to more than `max` bytes. VEX_ETOO_LARGE, VEX_ENO_MEMORY, VEX_EFORMAT. The message lives as
- * long as the buffer. */
-int vex_grpc_message_open(const grpc_byte_buffer *buffer, size_t max, struct message *ret, struct vex_err *err);
+/* Unpacks what is compressed, never to more than `max` bytes. VEX_ETOO_LARGE, VEX_ENO_MEMORY, VEX_EFORMAT.
+ * The message lives as long as the buffer. */
+int vex_grpc_message_open(const grpc_byte_buffer *buffer, size_t max, struct message *ret,
+                          struct vex_err *err);
 void vex_grpc_message_close(struct message *message);
 /* Encodes; NULL when there is no memory or it is too large for any client. */
 grpc_byte_buffer *vex_grpc_message_pack(const ProtobufCMessage *message);

@@ -1,7 +1,8 @@
 /* Server reflection: a stream that answers one question after the other.
  *
- * Role      Reads a message, sends its answer, reads the next; ends when the client half-closes. v1 and v1alpha have equal bytes.
- * Owner     The stream owns its call and is freed when its last batch came back; of the queue's thread alone. */
+ * Role      Reads a message, sends its answer, reads the next; ends when the client half-closes. v1 and
+ * v1alpha have equal bytes. Owner     The stream owns its call and is freed when its last batch came back; of
+ * the queue's thread alone. */
 #include "grpc/reflection.h"
 
 #include "base/mem.h"
@@ -46,13 +47,16 @@ static void *message_new(struct vex_arena *arena, const ProtobufCMessageDescript
     return vex_rpc_message(arena, type);
 }
 
-static void refuse_question(struct vex_arena *arena, answer_message *answer, grpc_status_code code, char *text)
+static void refuse_question(struct vex_arena *arena, answer_message *answer, grpc_status_code code,
+                            char *text)
 {
-    Grpc__Reflection__V1__ErrorResponse *error = message_new(arena, &grpc__reflection__v1__error_response__descriptor);
+    Grpc__Reflection__V1__ErrorResponse *error =
+        message_new(arena, &grpc__reflection__v1__error_response__descriptor);
     error->has_error_code = 1;
     error->error_code = (int32_t)code;
     error->error_message = text;
-    answer->message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
+    answer->message_response_case =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
     answer->error_response = error;
 }
 
@@ -62,7 +66,8 @@ static void list_services(struct vex_arena *arena, answer_message *answer)
         message_new(arena, &grpc__reflection__v1__list_service_response__descriptor);
     list->service = VEX_ARENA_ARRAY(arena, Grpc__Reflection__V1__ServiceResponse *, SERVICES);
     for (list->n_service = 0; list->n_service < SERVICES; list->n_service++) {
-        list->service[list->n_service] = message_new(arena, &grpc__reflection__v1__service_response__descriptor);
+        list->service[list->n_service] =
+            message_new(arena, &grpc__reflection__v1__service_response__descriptor);
         list->service[list->n_service]->name = (char *)services[list->n_service];
     }
     answer->message_response_case =
@@ -87,13 +92,14 @@ static void give_file(struct vex_arena *arena, answer_message *answer, const str
     answer->file_descriptor_response = list;
 }
 
-static void give_found(struct vex_arena *arena, answer_message *answer, const struct vex_schema_file *file, const char *what,
-                       const char *name)
+static void give_found(struct vex_arena *arena, answer_message *answer, const struct vex_schema_file *file,
+                       const char *what, const char *name)
 {
     if (file != NULL)
         give_file(arena, answer, file);
     else
-        refuse_question(arena, answer, GRPC_STATUS_NOT_FOUND, vex_arena_printf(arena, "no %s named %.1000s", what, name));
+        refuse_question(arena, answer, GRPC_STATUS_NOT_FOUND,
+                        vex_arena_printf(arena, "no %s named %.1000s", what, name));
 }
 
 /* The schema has no extensions: a known type has an empty list of them. */
@@ -113,7 +119,8 @@ static void give_extensions(struct vex_arena *arena, answer_message *answer, cha
 
 static answer_message *answer_to(struct vex_arena *arena, question_message *question)
 {
-    answer_message *answer = message_new(arena, &grpc__reflection__v1__server_reflection_response__descriptor);
+    answer_message *answer =
+        message_new(arena, &grpc__reflection__v1__server_reflection_response__descriptor);
     answer->valid_host = question->host;
     answer->original_request = question;
     switch (question->message_request_case) {
@@ -206,7 +213,8 @@ static void on_sent(struct tag *tag, bool ok)
 static int stream_answer(struct stream *stream)
 {
     const ProtobufCMessageDescriptor *type = &grpc__reflection__v1__server_reflection_request__descriptor;
-    struct vex_rpc rpc = {.request = type, .response = &grpc__reflection__v1__server_reflection_response__descriptor};
+    struct vex_rpc rpc = {.request = type,
+                          .response = &grpc__reflection__v1__server_reflection_response__descriptor};
     struct vex_call call = {.arena = stream->arena};
     struct message message;
     int code = vex_grpc_message_open(stream->question, QUESTION_MAX, &message, &stream->err);
@@ -259,7 +267,8 @@ void vex_grpc_reflection_start(struct queue *queue, grpc_call *core, const grpc_
     vex_arena_init(&stream->arena, 0);
     counter_add(&queue->open, 1);
     counter_add(&queue->streams, 1);
-    int code = vex_service_authorise(queue->grpc->options.service, VEX_ACCESS_READ, vex_grpc_key(metadata), &identity, &stream->err);
+    int code = vex_service_authorise(queue->grpc->options.service, VEX_ACCESS_READ, vex_grpc_key(metadata),
+                                     &identity, &stream->err);
     ops[1].data.recv_close_on_server.cancelled = &stream->cancelled;
     stream->batches = 1;
     vex_grpc_batch(core, ops, 2, &stream->closed);

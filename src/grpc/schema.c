@@ -1,7 +1,8 @@
-/* The served schema: names of files and symbols in the descriptor set that the build embedded (reflection.cmake).
+/* The served schema: names of files and symbols in the descriptor set that the build embedded
+ * (reflection.cmake).
  *
- * Role      Walks encoded descriptors where they lie; nothing is unpacked. Format: google/protobuf/descriptor.proto.
- * Threads   Any; the table of files is made at first use. */
+ * Role      Walks encoded descriptors where they lie; nothing is unpacked. Format:
+ * google/protobuf/descriptor.proto. Threads   Any; the table of files is made at first use. */
 #include "grpc/reflection.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@ enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_LEN = 2, WIRE_32 = 5 };
 
 enum { SET_FILE = 1, NAME = 1, FILE_PACKAGE = 2, FILE_IMPORT = 3 };
 
-/* What a descriptor can hold; the number of the field that holds it. Values of an enum are named beside it, not in it. */
+/* What a descriptor can hold; the number of the field that holds it. Values of an enum are named beside it,
+ * not in it. */
 enum kind { KIND_FILE, KIND_MESSAGE, KIND_ENUM, KIND_SERVICE, KIND_LEAF, KIND_COUNT };
 static const struct {
     unsigned number;
@@ -129,8 +131,10 @@ static void add_file(struct vex_str bytes)
 {
     struct vex_schema_file *file = &files[file_count];
     struct field field;
-    *file = (struct vex_schema_file){
-        .name = bytes_of(bytes, NAME), .package = bytes_of(bytes, FILE_PACKAGE), .bytes = bytes, .closure = UINT64_C(1) << file_count};
+    *file = (struct vex_schema_file){.name = bytes_of(bytes, NAME),
+                                     .package = bytes_of(bytes, FILE_PACKAGE),
+                                     .bytes = bytes,
+                                     .closure = UINT64_C(1) << file_count};
     while (take_field(&bytes, &field)) {
         const struct vex_schema_file *import = field.number == FILE_IMPORT ? named(field.bytes) : NULL;
         if (import != NULL)
@@ -169,9 +173,11 @@ const struct vex_schema_file *vex_schema_by_symbol(struct vex_str symbol)
     pthread_once(&once, load);
     for (uint32_t i = 0; i < file_count; i++) {
         struct vex_str package = files[i].package;
-        if (symbol.len <= package.len + 1 || !vex_str_starts(symbol, package) || symbol.ptr[package.len] != '.')
+        if (symbol.len <= package.len + 1 || !vex_str_starts(symbol, package) ||
+            symbol.ptr[package.len] != '.')
             continue;
-        if (holds(KIND_FILE, files[i].bytes, vex_str(symbol.ptr + package.len + 1, symbol.len - package.len - 1)))
+        if (holds(KIND_FILE, files[i].bytes,
+                  vex_str(symbol.ptr + package.len + 1, symbol.len - package.len - 1)))
             return &files[i];
     }
     return NULL;

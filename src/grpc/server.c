@@ -1,7 +1,7 @@
 /* gRPC server: start, the threads of the completion queues, stop.
  *
- * Invariant A completion queue is shut down only when nothing is open on it (struct queue): the core does not survive a batch that
- *           is started later, and calls that run on workers start one when they end. */
+ * Invariant A completion queue is shut down only when nothing is open on it (struct queue): the core does not
+ * survive a batch that is started later, and calls that run on workers start one when they end. */
 #include "grpc/private.h"
 
 #include <stdlib.h>
@@ -42,7 +42,8 @@ static void *queue_main(void *arg)
 
 static void core_log(gpr_log_func_args *args)
 {
-    vex_log(args->severity == GPR_LOG_SEVERITY_ERROR ? VEX_LOG_WARN : VEX_LOG_DEBUG, "grpc", "core: %s", args->message);
+    vex_log(args->severity == GPR_LOG_SEVERITY_ERROR ? VEX_LOG_WARN : VEX_LOG_DEBUG, "grpc", "core: %s",
+            args->message);
 }
 
 /* 0 in the settings means as much as the core can take. */
@@ -54,7 +55,8 @@ static size_t message_max(const struct vex_conf *conf)
 
 static grpc_server *server_new(size_t message_bytes)
 {
-    /* Clients may ping without calls: idle ones of the Rust client do. Decompression is ours, bounded (message.c). */
+    /* Clients may ping without calls: idle ones of the Rust client do. Decompression is ours, bounded
+     * (message.c). */
     grpc_arg args[] = {
         {GRPC_ARG_INTEGER, (char *)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, {.integer = (int)message_bytes}},
         {GRPC_ARG_INTEGER, (char *)GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, {.integer = -1}},
@@ -62,7 +64,9 @@ static grpc_server *server_new(size_t message_bytes)
         {GRPC_ARG_INTEGER, (char *)GRPC_ARG_MAX_CONCURRENT_STREAMS, {.integer = STREAMS_MAX}},
         {GRPC_ARG_INTEGER, (char *)GRPC_ARG_ALLOW_REUSEPORT, {.integer = 0}},
         {GRPC_ARG_INTEGER, (char *)GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, {.integer = 1}},
-        {GRPC_ARG_INTEGER, (char *)GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, {.integer = PING_MIN_MS}},
+        {GRPC_ARG_INTEGER,
+         (char *)GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+         {.integer = PING_MIN_MS}},
         {GRPC_ARG_INTEGER, (char *)GRPC_ARG_HTTP2_MAX_PING_STRIKES, {.integer = 0}},
         {GRPC_ARG_INTEGER, (char *)GRPC_ARG_HTTP2_BDP_PROBE, {.integer = 0}},
     };
@@ -156,7 +160,8 @@ static unsigned open_calls(struct vex_grpc *grpc, bool streams)
     return open;
 }
 
-/* Nothing new comes in; what runs gets its time, then it is cancelled. Workers hold on to cancelled calls until they notice. */
+/* Nothing new comes in; what runs gets its time, then it is cancelled. Workers hold on to cancelled calls
+ * until they notice. */
 static void drain(struct vex_grpc *grpc)
 {
     struct shutdown shutdown = {.tag.run = on_shutdown};

@@ -1,8 +1,9 @@
 /* gRPC server on the C core.
  *
- * Role     Serves every row of rpc.def, health and reflection; unknown methods are answered UNIMPLEMENTED at once.
- * Threads  One completion queue and one thread per core; one more thread accepts connections and hands their descriptors to the core
- *          (the core's own listener stops accepting for good once it ran out of descriptors). start and stop: main thread. */
+ * Role     Serves every row of rpc.def, health and reflection; unknown methods are answered UNIMPLEMENTED at
+ * once. Threads  One completion queue and one thread per core; one more thread accepts connections and hands
+ * their descriptors to the core (the core's own listener stops accepting for good once it ran out of
+ * descriptors). start and stop: main thread. */
 #ifndef VEX_GRPC_SERVER_H
 #define VEX_GRPC_SERVER_H
 

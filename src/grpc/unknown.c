@@ -1,5 +1,5 @@
-/* Paths that no method was registered for: answered UNIMPLEMENTED at once (without an armed slot the core would let them hang),
- * but for reflection, which is a stream. */
+/* Paths that no method was registered for: answered UNIMPLEMENTED at once (without an armed slot the core
+ * would let them hang), but for reflection, which is a stream. */
 #include "grpc/private.h"
 
 #include <stdio.h>
@@ -80,7 +80,7 @@ void vex_grpc_unknown_arm(struct queue *queue)
     unknown->finished.run = on_finished;
     grpc_call_details_init(&unknown->details);
     grpc_metadata_array_init(&unknown->metadata);
-    if (grpc_server_request_call(queue->grpc->server, &unknown->core, &unknown->details, &unknown->metadata, queue->cq,
-                                 queue->cq, &unknown->fired) != GRPC_CALL_OK)
+    if (grpc_server_request_call(queue->grpc->server, &unknown->core, &unknown->details, &unknown->metadata,
+                                 queue->cq, queue->cq, &unknown->fired) != GRPC_CALL_OK)
         unknown_free(unknown);
 }

@@ -104,8 +104,9 @@ static bool decode_params(const struct entry *entry, const struct segments *path
     return true;
 }
 
-enum vex_route_found vex_router_find(const struct vex_router *router, struct vex_str method, struct vex_str path,
-                                     struct vex_arena *arena, const struct vex_route **ret, struct vex_str *ret_params)
+enum vex_route_found vex_router_find(const struct vex_router *router, struct vex_str method,
+                                     struct vex_str path, struct vex_arena *arena,
+                                     const struct vex_route **ret, struct vex_str *ret_params)
 {
     struct segments segments;
     bool known = false;

@@ -126,20 +126,6 @@ static void close_connections(struct vex_rest_loop *loop)
         h2o_evloop_run(loop->h2o, 10);
 }
 
-static void *loop_main(void *arg)
-{
-    struct vex_rest_loop *loop = arg;
-    pthread_setname_np(pthread_self(), "rest");
-    vex_rest_enter_loop(loop);
-    while (!loop->stopping)
-        h2o_evloop_run(loop->h2o, INT32_MAX);
-    uint64_t end = now_ns() + DRAIN_NS;
-    while ((loop->running > 0 || loop->sending > 0) && now_ns() < end)
-        h2o_evloop_run(loop->h2o, 10);
-    close_connections(loop);
-    return NULL;
-}
-
 /* Each loop waits on a descriptor of its own for the shared listening socket. */
 static int listener_start(struct vex_rest_loop *loop, struct vex_rest_port *port,
                           struct vex_rest_listener *listener, struct vex_err *err)
@@ -159,10 +145,10 @@ static int listener_start(struct vex_rest_loop *loop, struct vex_rest_port *port
     return 0;
 }
 
-static int loop_start(struct vex_rest *rest, struct vex_rest_loop *loop, struct vex_err *err)
+static int loop_init(struct vex_rest_loop *loop, struct vex_err *err)
 {
+    struct vex_rest *rest = loop->rest;
     int code = 0;
-    loop->rest = rest;
     loop->h2o = h2o_evloop_create();
     loop->queue = h2o_multithread_create_queue(loop->h2o);
     h2o_multithread_register_receiver(loop->queue, &loop->answers, vex_rest_on_answers);
@@ -175,9 +161,6 @@ static int loop_start(struct vex_rest *rest, struct vex_rest_loop *loop, struct 
     for (int i = 0; code == 0 && i < VEX_REST_PORTS; i++)
         if (rest->ports[i].fd >= 0)
             code = listener_start(loop, &rest->ports[i], &loop->listeners[i], err);
-    if (code == 0 && pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
-        code = vex_err_set(err, VEX_EIO, "no thread for a REST loop");
-    loop->started = code == 0;
     return code;
 }
 
@@ -191,10 +174,8 @@ static void context_free(h2o_context_t *context)
 }
 
 /* False when something of the loop is still in use; then it stays. */
-static bool loop_free(struct vex_rest_loop *loop)
+static bool loop_done(struct vex_rest_loop *loop)
 {
-    if (loop->h2o == NULL)
-        return true;
     if (loop->running > 0 || loop->sending > 0 || !h2o_linklist_is_empty(&loop->connections))
         return false;
     for (int i = 0; i < VEX_REST_PORTS; i++) {
@@ -212,6 +193,47 @@ static bool loop_free(struct vex_rest_loop *loop)
     h2o_evloop_destroy(loop->h2o);
     vex_rest_free_idle(loop);
     return true;
+}
+
+static void serve(struct vex_rest_loop *loop)
+{
+    while (!loop->stopping)
+        h2o_evloop_run(loop->h2o, INT32_MAX);
+    uint64_t end = now_ns() + DRAIN_NS;
+    while ((loop->running > 0 || loop->sending > 0) && now_ns() < end)
+        h2o_evloop_run(loop->h2o, 10);
+    close_connections(loop);
+}
+
+static void *loop_main(void *arg)
+{
+    struct vex_rest_loop *loop = arg;
+    pthread_setname_np(pthread_self(), "rest");
+    vex_rest_enter_loop(loop);
+    loop->code = loop_init(loop, &loop->err);
+    bool serves = loop->code == 0;
+    sem_post(&loop->ready);
+    if (serves)
+        serve(loop);
+    loop->left = !loop_done(loop);
+    return NULL;
+}
+
+/* Starts the thread and waits until it serves or can't. */
+static int loop_start(struct vex_rest *rest, struct vex_rest_loop *loop, struct vex_err *err)
+{
+    loop->rest = rest;
+    sem_init(&loop->ready, 0, 0);
+    if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0) {
+        sem_destroy(&loop->ready);
+        return vex_err_set(err, VEX_EIO, "no thread for a REST loop");
+    }
+    loop->started = true;
+    while (sem_wait(&loop->ready) != 0)
+        ;
+    if (loop->code != 0)
+        *err = loop->err;
+    return loop->code;
 }
 
 /* ---- ports ---- */
@@ -273,14 +295,16 @@ static void stop_loops(struct vex_rest *rest)
         if (rest->ports[i].fd >= 0)
             shutdown(rest->ports[i].fd, SHUT_RDWR); /* from now on connections are refused */
     for (unsigned i = 0; i < rest->loop_count; i++) {
-        if (!rest->loops[i].started)
+        if (!rest->loops[i].started || rest->loops[i].code != 0)
             continue;
         struct stop_message *message = VEX_NEW(struct stop_message);
         h2o_multithread_send_message(&rest->loops[i].control, &message->super);
     }
     for (unsigned i = 0; i < rest->loop_count; i++)
-        if (rest->loops[i].started)
+        if (rest->loops[i].started) {
             pthread_join(rest->loops[i].thread, NULL);
+            sem_destroy(&rest->loops[i].ready);
+        }
 }
 
 /* Servers that could not be freed stay reachable; only the main thread stops servers. */
@@ -293,7 +317,7 @@ void vex_rest_stop(struct vex_rest *rest)
         return;
     stop_loops(rest);
     for (unsigned i = 0; i < rest->loop_count; i++)
-        all = loop_free(&rest->loops[i]) && all;
+        all = all && !rest->loops[i].left;
     if (!all) {
         vex_warn("rest", "some requests did not end in time");
         rest->left_before = left;

@@ -4,6 +4,7 @@
 #define VEX_REST_SERVER_PRIVATE_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include <h2o.h>
 
@@ -33,17 +34,23 @@ struct vex_rest_listener {
 };
 
 struct vex_rest_loop {
-    /* set before the thread starts */
+    /* the starter's */
     struct vex_rest *rest;
-    h2o_loop_t *h2o;
-    h2o_multithread_queue_t *queue;
-    h2o_multithread_receiver_t answers, control; /* the only things that other threads may touch */
-    h2o_timeout_t retry_timeout, watch_timeout;
-    struct vex_rest_listener listeners[VEX_REST_PORTS];
     pthread_t thread;
     bool started;
+    sem_t ready; /* posted when the thread serves, or can't: then code and err say why */
+    int code;
+    struct vex_err err;
+    bool left; /* the thread has ended with something still in use */
+
+    /* for all threads, once it serves */
+    h2o_multithread_receiver_t answers, control;
 
     /* the thread's own */
+    h2o_loop_t *h2o;
+    h2o_multithread_queue_t *queue;
+    h2o_timeout_t retry_timeout, watch_timeout;
+    struct vex_rest_listener listeners[VEX_REST_PORTS];
     struct vex_rest_request *idle; /* requests for reuse */
     unsigned idle_count;
     unsigned running;       /* requests with the service */
@@ -71,7 +78,7 @@ void vex_rest_on_answers(h2o_multithread_receiver_t *receiver, h2o_linklist_t *m
 void vex_rest_enter_loop(struct vex_rest_loop *loop);
 /* Looks after the requests that run, as a timer of the loop. */
 void vex_rest_on_watch(h2o_timeout_entry_t *entry);
-/* After the loop's thread has ended. */
+/* When nothing of the loop is in use. */
 void vex_rest_free_idle(struct vex_rest_loop *loop);
 
 #endif

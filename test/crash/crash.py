@@ -17,6 +17,8 @@ from qdrant_client import QdrantClient, models  # noqa: E402
 
 from test.lib.server import Server  # noqa: E402
 
+# Without it channels of one process share connections, and with them the back-off after a crash.
+OWN_CONNECTION = {"grpc.use_local_subchannel_pool": 1}
 COLLECTION, DIM, IDS_PER_WORKER, BATCH_MAX = "crash", 8, 400, 40
 
 
@@ -40,7 +42,8 @@ class Worker:
     def connect(self, server):
         grpc = self.number % 2 == 0
         return QdrantClient(
-            host="127.0.0.1", port=server.http_port, grpc_port=server.grpc_port, prefer_grpc=grpc, timeout=30, check_compatibility=False
+            host="127.0.0.1", port=server.http_port, grpc_port=server.grpc_port, prefer_grpc=grpc, timeout=30, check_compatibility=False,
+            grpc_options=OWN_CONNECTION
         )
 
     def plan(self):
@@ -117,7 +120,8 @@ def describe(state, unknown, stored):
 
 def dump(server):
     client = QdrantClient(
-        host="127.0.0.1", port=server.http_port, grpc_port=server.grpc_port, prefer_grpc=True, timeout=60, check_compatibility=False
+        host="127.0.0.1", port=server.http_port, grpc_port=server.grpc_port, prefer_grpc=True, timeout=60, check_compatibility=False,
+        grpc_options=OWN_CONNECTION
     )
     found, offset = {}, None
     while True:

@@ -9,12 +9,15 @@ import chromadb
 import numpy as np
 from qdrant_client import QdrantClient, models
 
+# Without it channels of one process share connections, and with them the back-off after a crash.
+OWN_CONNECTION = {"grpc.use_local_subchannel_pool": 1}
 COLLECTION = "debian"
 
 
 def connect(server):
     return QdrantClient(
-        host="127.0.0.1", port=server.http_port, grpc_port=server.grpc_port, prefer_grpc=True, timeout=60, check_compatibility=False
+        host="127.0.0.1", port=server.http_port, grpc_port=server.grpc_port, prefer_grpc=True, timeout=60, check_compatibility=False,
+        grpc_options=OWN_CONNECTION
     )
 
 

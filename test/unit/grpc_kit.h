@@ -1,7 +1,8 @@
-/* What the tests of the gRPC server share: a server over a service without an engine, and a client on the same core.
+/* What the tests of the gRPC server share: a server over a service without an engine, and a client on the
+ * same core.
  *
- * The service's pool has one worker, which a test can hold: a call of HELD_METHOD runs there, and fails by its rules before it
- * would reach the engine. */
+ * The service's pool has one worker, which a test can hold: a call of HELD_METHOD runs there, and fails by
+ * its rules before it would reach the engine. */
 #ifndef VEX_TEST_UNIT_GRPC_KIT_H
 #define VEX_TEST_UNIT_GRPC_KIT_H
 
@@ -45,7 +46,8 @@ static inline unsigned free_port(void)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(fd, (struct sockaddr *)&address, len) != 0 || getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+    if (bind(fd, (struct sockaddr *)&address, len) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0)
         abort();
     close(fd);
     return ntohs(address.sin_port);
@@ -156,7 +158,8 @@ static inline void client_open(struct client *client, unsigned port)
 static inline void client_close(struct client *client)
 {
     grpc_completion_queue_shutdown(client->cq);
-    while (grpc_completion_queue_next(client->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL).type != GRPC_QUEUE_SHUTDOWN)
+    while (grpc_completion_queue_next(client->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL).type !=
+           GRPC_QUEUE_SHUTDOWN)
         ;
     grpc_completion_queue_destroy(client->cq);
     grpc_channel_destroy(client->channel);
@@ -181,8 +184,9 @@ static inline void ask_start(struct client *client, struct ask *ask)
     grpc_op ops[6] = {{0}};
     size_t n = 0;
     grpc_slice bytes = grpc_slice_from_copied_buffer(ask->bytes, ask->len);
-    ask->core = grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, client->cq,
-                                         grpc_slice_from_static_string(ask->method), NULL, ask_deadline(ask), NULL);
+    ask->core =
+        grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, client->cq,
+                                 grpc_slice_from_static_string(ask->method), NULL, ask_deadline(ask), NULL);
     grpc_metadata_array_init(&ask->headers);
     grpc_metadata_array_init(&ask->trailers);
     ops[n].op = GRPC_OP_SEND_INITIAL_METADATA;
@@ -226,7 +230,8 @@ static inline size_t bytes_out(grpc_byte_buffer *buffer, char *ret, size_t room)
 
 static inline void ask_end(struct ask *ask)
 {
-    size_t len = GRPC_SLICE_LENGTH(ask->text) < sizeof ask->details - 1 ? GRPC_SLICE_LENGTH(ask->text) : sizeof ask->details - 1;
+    size_t len = GRPC_SLICE_LENGTH(ask->text) < sizeof ask->details - 1 ? GRPC_SLICE_LENGTH(ask->text)
+                                                                        : sizeof ask->details - 1;
     memcpy(ask->details, GRPC_SLICE_START_PTR(ask->text), len);
     ask->details[len] = '\0';
     ask->reply_len = bytes_out(ask->answer, ask->reply, sizeof ask->reply);
@@ -256,7 +261,8 @@ static inline grpc_status_code ask_run(struct client *client, struct ask *ask)
     return ask->status;
 }
 
-static inline grpc_status_code ask_bytes(struct client *client, const char *method, const void *bytes, size_t len)
+static inline grpc_status_code ask_bytes(struct client *client, const char *method, const void *bytes,
+                                         size_t len)
 {
     struct ask ask = {.method = method, .bytes = bytes, .len = len};
     return ask_run(client, &ask);

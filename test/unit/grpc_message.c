@@ -3,21 +3,24 @@
 
 #include "grpc_kit.h"
 
-static grpc_byte_buffer *buffer_of(const void *bytes, size_t len, size_t piece, grpc_compression_algorithm algorithm)
+static grpc_byte_buffer *buffer_of(const void *bytes, size_t len, size_t piece,
+                                   grpc_compression_algorithm algorithm)
 {
     grpc_slice slices[64];
     size_t n = 0;
     for (size_t at = 0; at < len; at += piece)
-        slices[n++] = grpc_slice_from_copied_buffer((const char *)bytes + at, len - at < piece ? len - at : piece);
-    grpc_byte_buffer *buffer = algorithm == GRPC_COMPRESS_NONE ? grpc_raw_byte_buffer_create(slices, n)
-                                                               : grpc_raw_compressed_byte_buffer_create(slices, n, algorithm);
+        slices[n++] =
+            grpc_slice_from_copied_buffer((const char *)bytes + at, len - at < piece ? len - at : piece);
+    grpc_byte_buffer *buffer = algorithm == GRPC_COMPRESS_NONE
+                                   ? grpc_raw_byte_buffer_create(slices, n)
+                                   : grpc_raw_compressed_byte_buffer_create(slices, n, algorithm);
     while (n > 0)
         grpc_slice_unref(slices[--n]);
     return buffer;
 }
 
-static int open_bytes(const void *bytes, size_t len, size_t piece, grpc_compression_algorithm algorithm, size_t max,
-                      struct vex_buf *out)
+static int open_bytes(const void *bytes, size_t len, size_t piece, grpc_compression_algorithm algorithm,
+                      size_t max, struct vex_buf *out)
 {
     grpc_byte_buffer *buffer = buffer_of(bytes, len, piece, algorithm);
     struct message message;
@@ -34,7 +37,10 @@ static int open_bytes(const void *bytes, size_t len, size_t piece, grpc_compress
 
 static size_t packed(const void *bytes, size_t len, int window, uint8_t *ret, size_t room)
 {
-    z_stream stream = {.next_in = (Bytef *)(uintptr_t)bytes, .avail_in = (uInt)len, .next_out = ret, .avail_out = (uInt)room};
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)bytes,
+                       .avail_in = (uInt)len,
+                       .next_out = ret,
+                       .avail_out = (uInt)room};
     CU_ASSERT_FATAL(deflateInit2(&stream, 6, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY) == Z_OK);
     CU_ASSERT_FATAL(deflate(&stream, Z_FINISH) == Z_STREAM_END);
     deflateEnd(&stream);
@@ -73,7 +79,8 @@ static void compressed(void)
         }
         CU_ASSERT_EQUAL(open_bytes(small, n, n, algorithm, len - 1, &out), VEX_ETOO_LARGE);
         CU_ASSERT_EQUAL(open_bytes(small, n - 1, n, algorithm, len, &out), VEX_EFORMAT);
-        CU_ASSERT_EQUAL(open_bytes(small, n, n, gzip ? GRPC_COMPRESS_DEFLATE : GRPC_COMPRESS_GZIP, len, &out), VEX_EFORMAT);
+        CU_ASSERT_EQUAL(open_bytes(small, n, n, gzip ? GRPC_COMPRESS_DEFLATE : GRPC_COMPRESS_GZIP, len, &out),
+                        VEX_EFORMAT);
         small[n] = 'x';
         CU_ASSERT_EQUAL(open_bytes(small, n + 1, n + 1, algorithm, len, &out), VEX_EFORMAT);
         CU_ASSERT_EQUAL(open_bytes(small, n + 1, n, algorithm, len, &out), VEX_EFORMAT);
@@ -108,8 +115,9 @@ static void bomb(void)
 
 static struct vex_str key_from(const char *name, const char *value)
 {
-    grpc_metadata header[2] = {{.key = grpc_slice_from_static_string("user-agent"), .value = grpc_slice_from_static_string("x")},
-                               {.key = grpc_slice_from_static_string(name), .value = grpc_slice_from_static_string(value)}};
+    grpc_metadata header[2] = {
+        {.key = grpc_slice_from_static_string("user-agent"), .value = grpc_slice_from_static_string("x")},
+        {.key = grpc_slice_from_static_string(name), .value = grpc_slice_from_static_string(value)}};
     grpc_metadata_array headers = {.count = 2, .capacity = 2, .metadata = header};
     return vex_grpc_key(&headers);
 }
@@ -126,7 +134,8 @@ static void keys(void)
 
 int main(void)
 {
-    CU_TestInfo tests[] = {{"plain", plain}, {"compressed", compressed}, {"bomb", bomb}, {"keys", keys}, CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {
+        {"plain", plain}, {"compressed", compressed}, {"bomb", bomb}, {"keys", keys}, CU_TEST_INFO_NULL};
     grpc_init();
     int failed = run_suite("gRPC messages", tests);
     grpc_shutdown_blocking();

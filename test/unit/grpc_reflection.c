@@ -35,8 +35,17 @@ static void symbols(void)
         {"grpc.reflection.v1alpha.ServerReflection", "reflection_v1alpha.proto"},
         {"google.protobuf.Timestamp", "google/protobuf/timestamp.proto"},
     };
-    static const char *const unknown[] = {"", "qdrant", "qdrant.", "qdrant.Point", "qdrant.Points.", "qdrant.Points.Quer", "Points",
-                                          ".qdrant.Points", "qdrant.Distance.Cosine.x", "qdrant.PointId.num.x", "grpc.reflection.v1."};
+    static const char *const unknown[] = {"",
+                                          "qdrant",
+                                          "qdrant.",
+                                          "qdrant.Point",
+                                          "qdrant.Points.",
+                                          "qdrant.Points.Quer",
+                                          "Points",
+                                          ".qdrant.Points",
+                                          "qdrant.Distance.Cosine.x",
+                                          "qdrant.PointId.num.x",
+                                          "grpc.reflection.v1."};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         CU_ASSERT_STRING_EQUAL(file_of(known[i][0]), known[i][1]);
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
@@ -88,8 +97,9 @@ static void talk_open(struct talk *talk, unsigned port, const char *method, cons
     struct ask ask = {0};
     memset(talk, 0, sizeof *talk);
     client_open(&talk->client, port);
-    talk->core = grpc_channel_create_call(talk->client.channel, NULL, GRPC_PROPAGATE_DEFAULTS, talk->client.cq,
-                                          grpc_slice_from_static_string(method), NULL, ask_deadline(&ask), NULL);
+    talk->core =
+        grpc_channel_create_call(talk->client.channel, NULL, GRPC_PROPAGATE_DEFAULTS, talk->client.cq,
+                                 grpc_slice_from_static_string(method), NULL, ask_deadline(&ask), NULL);
     grpc_metadata_array_init(&talk->headers);
     grpc_metadata_array_init(&talk->trailers);
     ops[0].flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY;
@@ -223,15 +233,19 @@ static void open_stream_at_the_stop(void)
     forget(talk_field(&talk, 7, "*"));
     uint64_t before = vex_io_monotonic_ns(vex_io_posix());
     kit_close(&kit);
-    CU_ASSERT(vex_io_monotonic_ns(vex_io_posix()) - before < UINT64_C(9500000000)); /* calls are given ten seconds */
+    CU_ASSERT(vex_io_monotonic_ns(vex_io_posix()) - before <
+              UINT64_C(9500000000)); /* calls are given ten seconds */
     CU_ASSERT_NOT_EQUAL(talk_close(&talk), GRPC_STATUS_OK);
 }
 
 int main(void)
 {
-    CU_TestInfo tests[] = {{"symbols", symbols},         {"files", files},
-                           {"questions", questions},     {"needs a key", needs_a_key},
-                           {"open stream at the stop", open_stream_at_the_stop}, CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {{"symbols", symbols},
+                           {"files", files},
+                           {"questions", questions},
+                           {"needs a key", needs_a_key},
+                           {"open stream at the stop", open_stream_at_the_stop},
+                           CU_TEST_INFO_NULL};
     grpc_init();
     int failed = run_suite("gRPC reflection", tests);
     grpc_shutdown_blocking();

@@ -1,4 +1,5 @@
-/* The gRPC server, seen by a client: answers, refusals, cancelling, deadlines, stopping, running out of descriptors. */
+/* The gRPC server, seen by a client: answers, refusals, cancelling, deadlines, stopping, running out of
+ * descriptors. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,8 @@ static void unknown_methods(void)
     kit_close(&kit);
 }
 
-/* `levels` messages inside each other: CountPoints.filter (2), then Filter.must (2) and Condition.filter (4) by turns. */
+/* `levels` messages inside each other: CountPoints.filter (2), then Filter.must (2) and Condition.filter (4)
+ * by turns. */
 static size_t nested(uint8_t *ret, size_t room, int levels)
 {
     size_t at = room;
@@ -80,7 +82,8 @@ static void garbage(void)
         for (size_t i = 0; i < some; i++)
             deep[i] = (uint8_t)rand();
         deep[0] = 0x07; /* no such wire type: never a message */
-        CU_ASSERT_EQUAL(ask_bytes(&client, "/qdrant.Points/Upsert", deep, some + 1), GRPC_STATUS_INVALID_ARGUMENT);
+        CU_ASSERT_EQUAL(ask_bytes(&client, "/qdrant.Points/Upsert", deep, some + 1),
+                        GRPC_STATUS_INVALID_ARGUMENT);
     }
     ask = (struct ask){.method = "/qdrant.Points/Count", .no_message = true};
     CU_ASSERT_EQUAL(ask_run(&client, &ask), GRPC_STATUS_INTERNAL);
@@ -141,7 +144,8 @@ static void cancelling(void)
     client_open(&client, kit.port);
     kit_hold(&kit);
     for (int i = 0; i < 20; i++) {
-        asks[i] = (struct ask){.method = HELD_METHOD, .bytes = BAD_CREATE, .len = 2, .timeout_ms = i < 10 ? 0 : 200};
+        asks[i] = (struct ask){
+            .method = HELD_METHOD, .bytes = BAD_CREATE, .len = 2, .timeout_ms = i < 10 ? 0 : 200};
         ask_start(&client, &asks[i]);
     }
     UNTIL(atomic_load(&kit.service->running) == 20);
@@ -236,7 +240,8 @@ static void *storm_main(void *arg)
     struct client client;
     client_open(&client, storm->port);
     for (int done = 0; !atomic_load(&storm->stop); done++) {
-        struct ask ask = {.method = done % 2 ? HEALTH : HELD_METHOD, .bytes = BAD_CREATE, .len = 2, .fail_fast = true};
+        struct ask ask = {
+            .method = done % 2 ? HEALTH : HELD_METHOD, .bytes = BAD_CREATE, .len = 2, .fail_fast = true};
         grpc_status_code status = ask_run(&client, &ask);
         atomic_fetch_add(&storm->done, 1);
         /* The core cancels what comes in after the stop and before the client has read of it. */
@@ -280,7 +285,8 @@ static void port_taken(void)
     CU_ASSERT_EQUAL(vex_grpc_start(&options, &second, &err), VEX_EIO);
     CU_ASSERT_PTR_NULL(second);
     snprintf(port, sizeof port, "%u", kit.port);
-    CU_ASSERT(strstr(err.text, "127.0.0.1") != NULL && strstr(err.text, port) != NULL && strstr(err.text, "in use") != NULL);
+    CU_ASSERT(strstr(err.text, "127.0.0.1") != NULL && strstr(err.text, port) != NULL &&
+              strstr(err.text, "in use") != NULL);
     kit_close(&kit);
 }
 
@@ -295,8 +301,9 @@ static void child_main(int in, int out)
     unsigned port;
     int fds[IDLE_CONNECTIONS];
     while (read(in, &port, sizeof port) == sizeof port) {
-        struct sockaddr_in address = {
-            .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)port),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         for (int i = 0; i < IDLE_CONNECTIONS; i++) {
             fds[i] = socket(AF_INET, SOCK_STREAM, 0);
             if (connect(fds[i], (struct sockaddr *)&address, sizeof address) != 0)
@@ -361,11 +368,14 @@ static void descriptors_run_out(void)
     CU_ASSERT_EQUAL(write(child_in, &kit.port, sizeof kit.port), sizeof kit.port);
     CU_ASSERT_EQUAL(read(child_out, &opened, 1), 1);
     UNTIL(open_descriptors() >= small.rlim_cur - reserve);
-    /* Some are left for others. */
-    int one = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    CU_ASSERT(one >= 0);
-    close(one);
-    CU_ASSERT(open_descriptors() <= small.rlim_cur - reserve + 1);
+    /* Some are left for others, however often the server looks. */
+    for (int i = 0; i < 100; i++) {
+        int one = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        struct timespec pause = {.tv_nsec = 2000000};
+        CU_ASSERT_FATAL(one >= 0 && (rlim_t)one <= small.rlim_cur - reserve);
+        close(one);
+        nanosleep(&pause, NULL);
+    }
     CU_ASSERT_EQUAL(write(child_in, &word, sizeof word), sizeof word);
     UNTIL(open_descriptors() < small.rlim_cur - reserve - 20);
     client_open(&client, kit.port);
