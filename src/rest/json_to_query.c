@@ -25,6 +25,15 @@ int vex_read_filter(struct reader *r, ProtobufCMessage *message, struct vex_json
     return vex_reader_object(r, message, json);
 }
 
+int vex_read_min_should(struct reader *r, ProtobufCMessage *message, struct vex_json json)
+{
+    AS(Qdrant__MinShould, min_should);
+    int code = vex_reader_object(r, message, json);
+    if (code != 0 || min_should->has_min_count)
+        return code;
+    return vex_reader_fail(r, "missing field `min_count`");
+}
+
 int vex_read_condition(struct reader *r, ProtobufCMessage *message, struct vex_json json)
 {
     /* Conditions whose value is read from the whole object, or from its one key. */

@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).parent
 
 # Exchange -> what it needs.
 EXPECTED_UNBUILT_REST = {
-    113: "order_by", 188: "recommend", 189: "recommend", 191: "discover", 192: "context", 193: "order_by", 194: "sample", 196: "fusion",
+    113: "order_by", 189: "recommend", 191: "discover", 192: "context", 193: "order_by", 194: "sample", 196: "fusion",
     197: "fusion", 199: "formula", 200: "formula", 201: "mmr", 215: "groups", 217: "groups", 219: "recommend", 220: "recommend",
     222: "matrix", 223: "matrix", 225: "facet", 239: "facet", 240: "facet", 241: "facet", 243: "order_by", 244: "order_by",
     245: "order_by", 246: "order_by", 289: "snapshots", 290: "snapshots", 291: "snapshots", 292: "snapshots",

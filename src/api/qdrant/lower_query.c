@@ -145,6 +145,70 @@ static int lower_nearest(struct vex_call *call, const Qdrant__QueryPoints *in,
     return 0;
 }
 
+static int lower_examples(struct vex_call *call, Qdrant__VectorInput *const *in, size_t count, struct vex_example **ret,
+                          struct vex_id *ids, uint32_t *id_count)
+{
+    struct vex_example *examples = VEX_ARENA_ARRAY(&call->arena, struct vex_example, count + 1);
+
+    *ret = examples;
+    for (size_t i = 0; i < count; i++) {
+        int code;
+
+        if (in[i]->variant_case != QDRANT__VECTOR_INPUT__VARIANT_ID) {
+            code = vex_lower_vector_input(call, in[i], &examples[i].vector);
+        } else {
+            code = vex_lower_id(call, in[i]->id, &ids[*id_count]);
+            examples[i].id = &ids[(*id_count)++];
+        }
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+/* The examples' own points are left out of the answer. */
+static void leave_out(struct vex_call *call, struct vex_id *ids, uint32_t count, struct vex_filter **filter)
+{
+    struct vex_filter *wrapped = VEX_ARENA_NEW(&call->arena, struct vex_filter);
+
+    if (*filter != NULL) {
+        wrapped->must.conds = VEX_ARENA_NEW(&call->arena, struct vex_cond);
+        wrapped->must.count = 1;
+        wrapped->must.conds->kind = VEX_COND_FILTER;
+        wrapped->must.conds->sub = *filter;
+    }
+    wrapped->must_not.conds = VEX_ARENA_NEW(&call->arena, struct vex_cond);
+    wrapped->must_not.count = 1;
+    wrapped->must_not.conds->kind = VEX_COND_HAS_ID;
+    wrapped->must_not.conds->ids.ids = ids;
+    wrapped->must_not.conds->ids.count = count;
+    *filter = wrapped;
+}
+
+static int lower_recommend(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_nearest *ret)
+{
+    const Qdrant__RecommendInput *input = in->query->recommend;
+    struct vex_id *ids = VEX_ARENA_ARRAY(&call->arena, struct vex_id, input->n_positive + input->n_negative + 1);
+    struct vex_example *positive, *negative;
+    uint32_t id_count = 0;
+    int code;
+
+    if (input->has_strategy && input->strategy != QDRANT__RECOMMEND_STRATEGY__AverageVector)
+        return vex_qdrant_unbuilt_part(call, "recommend strategy");
+    if (in->lookup_from != NULL)
+        return vex_qdrant_unbuilt_part(call, "recommend with lookup_from");
+    if ((code = lower_examples(call, input->positive, input->n_positive, &positive, ids, &id_count)) < 0 ||
+        (code = lower_examples(call, input->negative, input->n_negative, &negative, ids, &id_count)) < 0)
+        return code;
+    ret->positive = positive;
+    ret->positive_count = (uint32_t)input->n_positive;
+    ret->negative = negative;
+    ret->negative_count = (uint32_t)input->n_negative;
+    if (id_count != 0)
+        leave_out(call, ids, id_count, &ret->filter);
+    return 0;
+}
+
 /* Kinds of queries that are not answered, after the peer's own objections to them. */
 static int refuse_kind(struct vex_call *call, const Qdrant__QueryPoints *in)
 {
@@ -157,8 +221,6 @@ static int refuse_kind(struct vex_call *call, const Qdrant__QueryPoints *in)
             return vex_err_set(&call->err, VEX_EBAD_INPUT,
                                "Validation failed: cannot apply Fusion without prefetches");
         return vex_qdrant_unbuilt_part(call, "fusion query");
-    case QDRANT__QUERY__VARIANT_RECOMMEND:
-        return vex_qdrant_unbuilt_part(call, "recommend query");
     case QDRANT__QUERY__VARIANT_DISCOVER:
         return vex_qdrant_unbuilt_part(call, "discover query");
     case QDRANT__QUERY__VARIANT_CONTEXT:
@@ -196,14 +258,15 @@ int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct
         return vex_err_set(
             &call->err, VEX_EBAD_REQUEST,
             "A query is needed to merge the prefetches. Can't have prefetches without defining a query.");
-    if (in->query != NULL && in->query->variant_case != QDRANT__QUERY__VARIANT_NEAREST)
+    bool recommend = in->query != NULL && in->query->variant_case == QDRANT__QUERY__VARIANT_RECOMMEND;
+    if (in->query != NULL && !recommend && in->query->variant_case != QDRANT__QUERY__VARIANT_NEAREST)
         return refuse_kind(call, in);
     if (in->n_prefetch != 0)
         return vex_qdrant_unbuilt_part(call, "prefetch");
-    if (in->query != NULL)
-        code = lower_nearest(call, in, in->query->nearest, n);
-    if (code < 0 || (code = vex_lower_filter(call, in->filter, &n->filter)) < 0 ||
-        (code = vex_lower_with_payload(call, in->with_payload, false, &n->payload)) < 0)
+    code = vex_lower_filter(call, in->filter, &n->filter);
+    if (code == 0 && in->query != NULL)
+        code = recommend ? lower_recommend(call, in, n) : lower_nearest(call, in, in->query->nearest, n);
+    if (code < 0 || (code = vex_lower_with_payload(call, in->with_payload, false, &n->payload)) < 0)
         return code;
     return vex_lower_with_vectors(call, in->with_vectors, &n->vectors);
 }

@@ -184,7 +184,7 @@ static int merge_sparse(struct vex_call *call, const Qdrant__SparseVectorConfig 
     return 0;
 }
 
-/* Key by key; keys not named stay. */
+/* Key by key; keys not named stay, a null takes its key away. */
 static int merge_metadata(struct vex_call *call, const Qdrant__UpdateCollection *in,
                           Qdrant__CollectionConfig *doc)
 {
@@ -203,6 +203,11 @@ static int merge_metadata(struct vex_call *call, const Qdrant__UpdateCollection 
 
         while (at < n && !vex_str_eq_c(vex_str_c(list[at]->key), entry->key))
             at++;
+        if (entry->value == NULL || entry->value->kind_case == QDRANT__VALUE__KIND_NULL_VALUE) {
+            if (at < n)
+                memmove(&list[at], &list[at + 1], (--n - at) * sizeof *list);
+            continue;
+        }
         if (at == n)
             list[n++] = VEX_MESSAGE(call, Qdrant__CollectionConfig__MetadataEntry,
                                     qdrant__collection_config__metadata_entry__descriptor);

@@ -250,6 +250,21 @@ KIND(dense_not_empty)
     return true;
 }
 
+KIND(some_vectors)
+{
+    const Qdrant__Vectors *vectors;
+
+    (void)rule;
+    (void)rest;
+    if (!present(field, message))
+        return false;
+    vectors = *(const Qdrant__Vectors *const *)member(field, message);
+    if (vectors->vectors_options_case != QDRANT__VECTORS__VECTORS_OPTIONS_VECTORS || vectors->vectors->n_vectors != 0)
+        return false;
+    say(ret, "must specify vectors to update for point");
+    return true;
+}
+
 static int by_number(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;

@@ -95,11 +95,11 @@ static int copy_rows(struct vex_read *read, const struct vex_vector_params *para
     return 0;
 }
 
-static int resolve_vector(struct vex_read *read, struct vex_query *query)
+static int resolve_vector(struct vex_read *read, struct vex_query *query, const struct vex_vector_value *given)
 {
     const struct vex_vector_params *params = query->params;
     struct vex_vector_value *vector = &query->vector;
-    *vector = query->request->query;
+    *vector = *given;
     int code = check_kind(read, params, vector->kind);
     if (code != 0)
         return code;
@@ -117,13 +117,12 @@ static int resolve_vector(struct vex_read *read, struct vex_query *query)
     return code != 0 ? code : copy_rows(read, params, vector);
 }
 
-/* The query is a stored point: its vector, as stored. */
-static int resolve_point(struct vex_read *read, struct vex_query *query)
+int vex_nearest_stored(struct vex_read *read, const struct vex_vector_params *params, const struct vex_id *id,
+                       struct vex_vector_value *ret, uint32_t *ret_slot)
 {
-    const struct vex_vector_params *params = query->params;
-    uint32_t slot = vex_rows_find(read->data.rows, query->request->id);
+    uint32_t slot = vex_rows_find(read->data.rows, id);
     if (slot == VEX_SLOT_NONE) {
-        struct vex_str text = vex_id_text(read->arena, query->request->id);
+        struct vex_str text = vex_id_text(read->arena, id);
         return vex_err_set(read->err, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found",
                            VEX_STR_ARG(text));
     }
@@ -131,8 +130,16 @@ static int resolve_point(struct vex_read *read, struct vex_query *query)
         return vex_err_set(read->err, VEX_ENOT_FOUND,
                            "Vector with name \"" VEX_STR_FMT "\" for point not found",
                            VEX_STR_ARG(params->name));
-    query->exclude = slot;
-    int code = vex_result_vector(read, params, params->name, slot, &query->vector);
+    if (ret_slot != NULL)
+        *ret_slot = slot;
+    return vex_result_vector(read, params, params->name, slot, ret);
+}
+
+/* The query is a stored point: its vector, as stored. */
+static int resolve_point(struct vex_read *read, struct vex_query *query)
+{
+    const struct vex_vector_params *params = query->params;
+    int code = vex_nearest_stored(read, params, query->request->id, &query->vector, &query->exclude);
     if (params->kind == VEX_VECTOR_DENSE)
         query->vector.rows = 1;
     return code;
@@ -148,7 +155,13 @@ static int resolve(struct vex_read *read, const struct vex_nearest *request, str
     int code = vex_result_plan(read, &request->payload, &request->vectors, &query->plan);
     if (code != 0)
         return code;
-    return request->id != NULL ? resolve_point(read, query) : resolve_vector(read, query);
+    if (request->id != NULL)
+        return resolve_point(read, query);
+    if (request->positive_count + request->negative_count == 0)
+        return resolve_vector(read, query, &request->query);
+    struct vex_vector_value average;
+    code = vex_nearest_average(read, query->params, request, &average);
+    return code != 0 ? code : resolve_vector(read, query, &average);
 }
 
 /* ---- groups ---- */

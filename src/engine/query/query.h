@@ -72,12 +72,21 @@ int vex_read_count(struct vex_collection *collection, struct vex_filter *filter,
                    struct vex_read_context *context, uint64_t *ret, struct vex_err *err);
 
 /* Nearest neighbours of one query vector. */
+struct vex_example { /* a stored point, or a vector */
+    const struct vex_id *id; /* NULL: `vector` counts */
+    struct vex_vector_value vector;
+};
+
 struct vex_nearest {
     struct vex_str using; /* vector name */
     struct vex_vector_value
         query; /* kind must fit the name: dense; multi (a dense query counts as one row); sparse */
     const struct vex_id *id; /* instead of `query`: the vector of this point, which is left out of the answer.
                                 VEX_ENOT_FOUND "No point with id 3 found" */
+    /* Instead of both, when there are any: searches with avg(positive) + avg(positive) - avg(negative), or avg(positive) when there are
+     * no negative ones. Dense names only. The examples are not left out of the answer: the caller's filter does that. */
+    const struct vex_example *positive, *negative;
+    uint32_t positive_count, negative_count;
     struct vex_filter *filter;
     const struct vex_id *ids; /* restricts candidates when has_ids (Chroma query) */
     uint32_t id_count;
