@@ -19,7 +19,7 @@ struct vex_rest_pair {
 };
 
 struct vex_rest_dialect {
-    const char *name;              /* "qdrant", "chroma", "native" */
+    const char *name; /* "qdrant", "chroma", "native" */
     enum vex_dialect dialect;
     const struct vex_route *routes;
     uint32_t route_count;
@@ -46,7 +46,7 @@ struct vex_rest_request {
     bool query_bad;              /* the query string has a bad escape */
     struct vex_str content_type; /* ptr NULL: none sent */
     struct vex_str user_agent;
-    struct vex_str body;         /* during decode only */
+    struct vex_str body; /* during decode only */
     struct vex_json_parser *parser;
 
     /* the answer */
@@ -57,7 +57,7 @@ struct vex_rest_request {
 
     /* server.c's */
     struct vex_rest_loop *loop;
-    void *http;  /* h2o_req_t, NULL when it vanished */
+    void *http; /* h2o_req_t, NULL when it vanished */
     void *anchor;
     struct vex_rest_request *next;
     struct {
