@@ -48,8 +48,10 @@ struct vex_io_ops {
     int (*dirsync)(struct vex_io *io, const char *path); /* makes creations, renames, unlinks in it durable */
     /* Calls fn for each entry but "." and ".."; stops when fn returns non-zero and returns that. */
     int (*list)(struct vex_io *io, const char *path, int (*fn)(void *arg, const char *name), void *arg);
-    int (*lock)(struct vex_io *io, struct vex_file *file); /* exclusive, process-wide; -EWOULDBLOCK when taken */
-    int64_t (*free_space)(struct vex_io *io, const char *path); /* bytes that an unprivileged writer may use */
+    int (*lock)(struct vex_io *io,
+                struct vex_file *file); /* exclusive, process-wide; -EWOULDBLOCK when taken */
+    int64_t (*free_space)(struct vex_io *io,
+                          const char *path); /* bytes that an unprivileged writer may use */
 
     uint64_t (*monotonic_ns)(struct vex_io *io);
     uint64_t (*realtime_ns)(struct vex_io *io); /* since 1970 */
@@ -72,11 +74,13 @@ static inline void vex_io_close(struct vex_io *io, struct vex_file *file) /* NUL
     if (file != NULL)
         io->ops->close(io, file);
 }
-static inline int64_t vex_io_pread(struct vex_io *io, struct vex_file *f, void *buf, size_t len, uint64_t offset)
+static inline int64_t vex_io_pread(struct vex_io *io, struct vex_file *f, void *buf, size_t len,
+                                   uint64_t offset)
 {
     return io->ops->pread(io, f, buf, len, offset);
 }
-static inline int vex_io_pwrite(struct vex_io *io, struct vex_file *f, const void *buf, size_t len, uint64_t offset)
+static inline int vex_io_pwrite(struct vex_io *io, struct vex_file *f, const void *buf, size_t len,
+                                uint64_t offset)
 {
     return io->ops->pwrite(io, f, buf, len, offset);
 }

@@ -41,8 +41,8 @@ struct vex_collection *vex_catalog_by_id(const struct vex_catalog *catalog, uint
     return vex_map_get(&catalog->ids, id_key(&id));
 }
 
-struct vex_collection *vex_catalog_by_name(const struct vex_catalog *catalog, struct vex_str tenant, struct vex_str database,
-                                           struct vex_str name)
+struct vex_collection *vex_catalog_by_name(const struct vex_catalog *catalog, struct vex_str tenant,
+                                           struct vex_str database, struct vex_str name)
 {
     struct vex_collection *collection;
     struct vex_buf key;
@@ -78,7 +78,8 @@ struct vex_catalog_tenant *vex_catalog_tenant(const struct vex_catalog *catalog,
     return NULL;
 }
 
-struct vex_catalog_database *vex_catalog_database(const struct vex_catalog *catalog, struct vex_str tenant, struct vex_str name)
+struct vex_catalog_database *vex_catalog_database(const struct vex_catalog *catalog, struct vex_str tenant,
+                                                  struct vex_str name)
 {
     for (struct vex_catalog_database *d = catalog->databases; d != NULL; d = d->next)
         if (vex_str_eq(d->name, name) && vex_str_eq(d->tenant, tenant))
@@ -122,9 +123,11 @@ static void add_tenant(struct vex_catalog *catalog, struct vex_str name, struct 
     tenant->resource = dup_str(resource);
 }
 
-static void add_database(struct vex_catalog *catalog, const uint8_t uuid[16], struct vex_str tenant, struct vex_str name)
+static void add_database(struct vex_catalog *catalog, const uint8_t uuid[16], struct vex_str tenant,
+                         struct vex_str name)
 {
-    struct vex_catalog_database *database = vex_catalog_database(catalog, tenant, name), **at = &catalog->databases;
+    struct vex_catalog_database *database = vex_catalog_database(catalog, tenant, name),
+                                **at = &catalog->databases;
 
     if (database == NULL) {
         while (*at != NULL)
@@ -304,7 +307,8 @@ static int apply_aliases(struct vex_catalog *catalog, struct vex_cursor *c, stru
 static int apply_drop_database(struct vex_catalog *catalog, struct vex_cursor *c, struct vex_err *err)
 {
     struct vex_str tenant = vex_cursor_str32(c), name = vex_cursor_str32(c);
-    struct vex_catalog_database *database = vex_catalog_database(catalog, tenant, name), **at = &catalog->databases;
+    struct vex_catalog_database *database = vex_catalog_database(catalog, tenant, name),
+                                **at = &catalog->databases;
     struct vex_collection *next;
 
     if (c->bad || database == NULL)
@@ -362,7 +366,8 @@ static int apply_tenant(struct vex_catalog *catalog, struct vex_cursor *c, struc
     return 0;
 }
 
-int vex_catalog_apply(struct vex_engine *engine, enum vex_change kind, struct vex_str body, struct vex_err *err)
+int vex_catalog_apply(struct vex_engine *engine, enum vex_change kind, struct vex_str body,
+                      struct vex_err *err)
 {
     struct vex_cursor c = vex_cursor(body.ptr, body.len);
 

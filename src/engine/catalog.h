@@ -33,9 +33,9 @@ struct vex_catalog_tenant {
 };
 
 struct vex_catalog {
-    uint64_t seq;     /* last change applied */
-    uint64_t next_id; /* of collections, never reused */
-    uint64_t changes; /* since the file was written */
+    uint64_t seq;                     /* last change applied */
+    uint64_t next_id;                 /* of collections, never reused */
+    uint64_t changes;                 /* since the file was written */
     struct vex_map ids, uuids, names; /* -> struct vex_collection */
     struct vex_map aliases;           /* -> struct vex_collection */
     struct vex_collection *oldest, *newest;
@@ -48,8 +48,8 @@ void vex_catalog_init(struct vex_catalog *catalog);
 void vex_catalog_done(struct vex_catalog *catalog); /* gives up its references */
 
 struct vex_collection *vex_catalog_by_id(const struct vex_catalog *catalog, uint64_t id);
-struct vex_collection *vex_catalog_by_name(const struct vex_catalog *catalog, struct vex_str tenant, struct vex_str database,
-                                           struct vex_str name);
+struct vex_collection *vex_catalog_by_name(const struct vex_catalog *catalog, struct vex_str tenant,
+                                           struct vex_str database, struct vex_str name);
 /* Bare names are of the default tenant and database; then tenant~database~name. */
 struct vex_collection *vex_catalog_by_qualified(const struct vex_catalog *catalog, struct vex_str name);
 struct vex_catalog_tenant *vex_catalog_tenant(const struct vex_catalog *catalog, struct vex_str name);
@@ -57,14 +57,17 @@ struct vex_catalog_database *vex_catalog_database(const struct vex_catalog *cata
                                                   struct vex_str name);
 
 /* Applies one change. VEX_ECORRUPT when the bytes are not one, or do not fit the catalog. */
-int vex_catalog_apply(struct vex_engine *engine, enum vex_change kind, struct vex_str body, struct vex_err *err);
+int vex_catalog_apply(struct vex_engine *engine, enum vex_change kind, struct vex_str body,
+                      struct vex_err *err);
 
 /* Bytes of changes. */
 void vex_change_create(struct vex_buf *out, uint64_t id, const struct vex_collection_info *info);
 void vex_change_alter(struct vex_buf *out, uint64_t id, struct vex_str name, const struct vex_config *config);
-void vex_change_alias(struct vex_buf *out, struct vex_str alias, uint64_t id); /* 0: deletes it; any number in a record */
+void vex_change_alias(struct vex_buf *out, struct vex_str alias,
+                      uint64_t id); /* 0: deletes it; any number in a record */
 void vex_change_tenant(struct vex_buf *out, struct vex_str name, struct vex_str resource);
-void vex_change_database(struct vex_buf *out, const uint8_t uuid[16], struct vex_str tenant, struct vex_str name);
+void vex_change_database(struct vex_buf *out, const uint8_t uuid[16], struct vex_str tenant,
+                         struct vex_str name);
 
 /* The whole file. */
 void vex_catalog_encode(struct vex_buf *out, const struct vex_catalog *catalog);

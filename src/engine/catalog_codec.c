@@ -40,7 +40,8 @@ void vex_change_tenant(struct vex_buf *out, struct vex_str name, struct vex_str 
     vex_buf_add_str32(out, resource);
 }
 
-void vex_change_database(struct vex_buf *out, const uint8_t uuid[16], struct vex_str tenant, struct vex_str name)
+void vex_change_database(struct vex_buf *out, const uint8_t uuid[16], struct vex_str tenant,
+                         struct vex_str name)
 {
     vex_buf_add(out, uuid, 16);
     vex_buf_add_str32(out, tenant);
@@ -121,8 +122,8 @@ int vex_catalog_decode(struct vex_engine *engine, struct vex_str bytes, struct v
     if (c.bad || memcmp(head, magic, sizeof magic) != 0 || vex_crc32c(0, c.at, vex_cursor_left(&c)) != crc)
         return vex_err_set(err, VEX_ECORRUPT, "the catalog's file is damaged");
     if (version != FORMAT_VERSION)
-        return vex_err_set(err, VEX_ECORRUPT, "the catalog's file has version %u, this server reads %u", version,
-                           FORMAT_VERSION);
+        return vex_err_set(err, VEX_ECORRUPT, "the catalog's file has version %u, this server reads %u",
+                           version, FORMAT_VERSION);
     seq = vex_cursor_u64(&c);
     next_id = vex_cursor_u64(&c);
     /* The file says everything: also that the defaults are gone. */

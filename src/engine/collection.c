@@ -34,9 +34,9 @@ static void init_locks(struct vex_collection *collection)
     pthread_cond_init(&collection->changed, NULL);
 }
 
-struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id, const uint8_t uuid[16], struct vex_str tenant,
-                                          struct vex_str database, struct vex_str name, uint64_t created_us,
-                                          struct vex_config *config)
+struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id, const uint8_t uuid[16],
+                                          struct vex_str tenant, struct vex_str database, struct vex_str name,
+                                          uint64_t created_us, struct vex_config *config)
 {
     struct vex_collection *collection = VEX_NEW(struct vex_collection);
 
@@ -186,7 +186,8 @@ int vex_collection_usable(struct vex_collection *collection, struct vex_err *err
         return VEX_ENOT_FOUND;
     }
     if (atomic_load(&collection->refused) != 0)
-        return vex_err_set(err, VEX_ECORRUPT, "Collection is damaged and not served: %s", collection->refused_text);
+        return vex_err_set(err, VEX_ECORRUPT, "Collection is damaged and not served: %s",
+                           collection->refused_text);
     return 0;
 }
 
@@ -231,7 +232,8 @@ int vex_collection_reconfigure(struct vex_collection *collection, struct vex_err
     return rc;
 }
 
-void vex_collection_info(struct vex_collection *collection, struct vex_arena *arena, struct vex_collection_info *ret)
+void vex_collection_info(struct vex_collection *collection, struct vex_arena *arena,
+                         struct vex_collection_info *ret)
 {
     struct vex_str tenant = collection->tenant, database = collection->database;
 
@@ -239,7 +241,8 @@ void vex_collection_info(struct vex_collection *collection, struct vex_arena *ar
     ret->tenant = vex_str(vex_arena_dup(arena, tenant.ptr, tenant.len), tenant.len);
     ret->database = vex_str(vex_arena_dup(arena, database.ptr, database.len), database.len);
     pthread_mutex_lock(&collection->engine->catalog_lock);
-    ret->name = vex_str(vex_arena_dup(arena, collection->name.ptr, collection->name.len), collection->name.len);
+    ret->name =
+        vex_str(vex_arena_dup(arena, collection->name.ptr, collection->name.len), collection->name.len);
     pthread_mutex_unlock(&collection->engine->catalog_lock);
     ret->created_us = collection->created_us;
     ret->config = vex_collection_config(collection);
@@ -253,8 +256,8 @@ static void child(char path[VEX_PATH_MAX], const char *dir, const char *name)
 }
 
 /* The last checkpoint's manifest; all zeros when there is none. */
-static int read_manifest(struct vex_collection *collection, const char *dir, struct vex_buf *bytes, struct vex_manifest *ret,
-                         struct vex_err *err)
+static int read_manifest(struct vex_collection *collection, const char *dir, struct vex_buf *bytes,
+                         struct vex_manifest *ret, struct vex_err *err)
 {
     struct vex_engine *engine = collection->engine;
     int rc = vex_checkpoint_recover(engine->io, dir, bytes, err);
@@ -268,12 +271,13 @@ static int read_manifest(struct vex_collection *collection, const char *dir, str
     if (rc != 0 || ret->id != collection->id)
         return vex_err_set(err, VEX_ECORRUPT, "manifest of %s is damaged or of another collection", dir);
     if (engine->wal != NULL && ret->seq > vex_wal_last(engine->wal))
-        return vex_err_set(err, VEX_ECORRUPT, "%s is newer than the log: parts of the data folder are missing", dir);
+        return vex_err_set(err, VEX_ECORRUPT,
+                           "%s is newer than the log: parts of the data folder are missing", dir);
     return 0;
 }
 
-static int open_files(struct vex_collection *collection, struct vex_collection_data *ret, struct vex_manifest *manifest,
-                      struct vex_err *err)
+static int open_files(struct vex_collection *collection, struct vex_collection_data *ret,
+                      struct vex_manifest *manifest, struct vex_err *err)
 {
     struct vex_engine *engine = collection->engine;
     char dir[VEX_PATH_MAX], path[VEX_PATH_MAX];
@@ -291,7 +295,8 @@ static int open_files(struct vex_collection *collection, struct vex_collection_d
     if (rc == 0)
         rc = vex_rows_open(engine->io, dir, &manifest->rows, ret->heap, &ret->rows, err);
     if (rc == 0)
-        rc = vex_vectors_open(engine->io, engine->dev, dir, ret->config, manifest->vectors, &ret->vectors, err);
+        rc = vex_vectors_open(engine->io, engine->dev, dir, ret->config, manifest->vectors, &ret->vectors,
+                              err);
     manifest->heap = manifest->vectors = vex_str("", 0);
     vex_buf_done(&bytes);
     if (rc != 0) {
@@ -340,7 +345,8 @@ int vex_collection_open(struct vex_collection *collection, struct vex_err *err)
 
 /* ---- reading ---- */
 
-int vex_collection_read_begin(struct vex_collection *collection, struct vex_collection_data *ret, struct vex_err *err)
+int vex_collection_read_begin(struct vex_collection *collection, struct vex_collection_data *ret,
+                              struct vex_err *err)
 {
     int rc = vex_collection_open(collection, err);
 
@@ -365,15 +371,17 @@ struct vex_value vex_collection_payload(const struct vex_collection_data *data, 
     return vex_blob_payload(vex_heap_peek(data->heap, row->blob, row->blob_len));
 }
 
-int vex_collection_stats(struct vex_collection *collection, struct vex_collection_stats *ret, struct vex_err *err)
+int vex_collection_stats(struct vex_collection *collection, struct vex_collection_stats *ret,
+                         struct vex_err *err)
 {
     struct vex_collection_data data;
     int rc = vex_collection_read_begin(collection, &data, err);
 
     if (rc != 0)
         return rc;
-    *ret = (struct vex_collection_stats){
-        .points = vex_rows_live_count(data.rows), .slots = vex_rows_slots(data.rows), .last_op = atomic_load(&collection->next_op) - 1};
+    *ret = (struct vex_collection_stats){.points = vex_rows_live_count(data.rows),
+                                         .slots = vex_rows_slots(data.rows),
+                                         .last_op = atomic_load(&collection->next_op) - 1};
     for (uint32_t i = 0; i < data.config->vector_count; i++) {
         uint8_t ordinal = data.config->vectors[i].ordinal;
         const uint64_t *present = vex_rows_present(data.rows, ordinal);

@@ -23,7 +23,8 @@ struct vex_collection_data {
 
 /* Opens when needed and takes the lock shared. VEX_ENOT_FOUND when dropped, VEX_ECORRUPT when refused. The view is valid until
  * vex_collection_read_end. */
-int vex_collection_read_begin(struct vex_collection *collection, struct vex_collection_data *ret, struct vex_err *err);
+int vex_collection_read_begin(struct vex_collection *collection, struct vex_collection_data *ret,
+                              struct vex_err *err);
 void vex_collection_read_end(struct vex_collection *collection);
 
 /* Payload of a slot; at NULL when it has none. Points into the heap. */

@@ -121,7 +121,8 @@ int vex_apply_blob(struct vex_apply *a, const struct vex_row *row, struct vex_st
     *ret = vex_heap_get(a->data->heap, row->blob, row->blob_len);
     if (ret->ptr != NULL)
         return 0;
-    return vex_err_set(a->err, VEX_ECORRUPT, "payload.heap: the blob at %llu is damaged", (unsigned long long)row->blob);
+    return vex_err_set(a->err, VEX_ECORRUPT, "payload.heap: the blob at %llu is damaged",
+                       (unsigned long long)row->blob);
 }
 
 uint64_t vex_apply_dense(const struct vex_apply *a)
@@ -209,7 +210,8 @@ int vex_apply_bind(struct vex_apply *a, struct vex_filter *filter, struct vex_fi
 {
     int rc;
 
-    *binding = (struct vex_filter_binding){.arena = a->arena, .vector_bit = vector_bit, .arg = a->data->config};
+    *binding =
+        (struct vex_filter_binding){.arena = a->arena, .vector_bit = vector_bit, .arg = a->data->config};
     if (filter == NULL)
         return 0;
     rc = vex_filter_bind(filter, binding, a->err);
@@ -244,7 +246,8 @@ static int select_ids(struct vex_apply *a, const struct vex_selector *selector, 
             slots[count++] = slot;
         } else if (strict) {
             struct vex_str text = vex_id_text(a->arena, &selector->ids[i]);
-            return vex_apply_refuse(a, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found", VEX_STR_ARG(text));
+            return vex_apply_refuse(a, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found",
+                                    VEX_STR_ARG(text));
         }
     }
     qsort(slots, count, sizeof *slots, compare_slots);
@@ -255,7 +258,8 @@ static int select_ids(struct vex_apply *a, const struct vex_selector *selector, 
     return 0;
 }
 
-static int select_in_order(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots, uint32_t *ret_count)
+static int select_in_order(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots,
+                           uint32_t *ret_count)
 {
     struct vex_rows_walk walk;
     uint32_t slot, count = 0;
@@ -270,7 +274,8 @@ static int select_in_order(struct vex_apply *a, const struct vex_selector *selec
     return 0;
 }
 
-static void select_all(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots, uint32_t *ret_count)
+static void select_all(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots,
+                       uint32_t *ret_count)
 {
     const uint64_t *live = vex_rows_live(a->data->rows);
     uint32_t words = (vex_rows_slots(a->data->rows) + 63) / 64, count = 0;
@@ -284,7 +289,8 @@ static void select_all(struct vex_apply *a, const struct vex_selector *selector,
     *ret_count = count;
 }
 
-int vex_apply_select(struct vex_apply *a, const struct vex_selector *selector, bool strict, uint32_t **ret, uint32_t *ret_count)
+int vex_apply_select(struct vex_apply *a, const struct vex_selector *selector, bool strict, uint32_t **ret,
+                     uint32_t *ret_count)
 {
     uint64_t live = vex_rows_live_count(a->data->rows);
     uint64_t max = selector->filter == NULL ? selector->count : live;
@@ -405,10 +411,11 @@ static const void *aligned(struct vex_arena *arena, const void *body, size_t len
     return ((uintptr_t)body & 7) == 0 ? body : vex_arena_dup(arena, body, len);
 }
 
-int vex_apply(struct vex_collection *collection, const void *body, size_t len, uint64_t op, bool check, uint32_t *at,
-              struct vex_op_result *results, int *code, struct vex_err *err)
+int vex_apply(struct vex_collection *collection, const void *body, size_t len, uint64_t op, bool check,
+              uint32_t *at, struct vex_op_result *results, int *code, struct vex_err *err)
 {
-    struct vex_apply a = {.collection = collection, .data = &collection->data, .arena = &collection->arena, .err = err};
+    struct vex_apply a = {
+        .collection = collection, .data = &collection->data, .arena = &collection->arena, .err = err};
     struct vex_record record;
     int rc;
 

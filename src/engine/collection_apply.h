@@ -10,7 +10,7 @@
 #include "engine/mutation_record.h"
 
 struct vex_staged {
-    bool fresh;         /* a new slot becomes live; else the row is changed in place */
+    bool fresh; /* a new slot becomes live; else the row is changed in place */
     uint32_t slot;
     struct vex_row row; /* as it will be */
     uint64_t old_blob;  /* freed once published; 0: none */
@@ -26,17 +26,17 @@ struct vex_apply {
     struct vex_collection *collection;
     struct vex_collection_data *data;
     struct vex_arena *arena;
-    uint64_t op;        /* operation number */
-    bool locked;        /* the exclusive lock is held since an earlier operation of the mutation was published */
+    uint64_t op; /* operation number */
+    bool locked; /* the exclusive lock is held since an earlier operation of the mutation was published */
     uint64_t affected;
     struct vex_err *err;
-    bool user_error;    /* the failure is the operation's answer, not ours */
+    bool user_error; /* the failure is the operation's answer, not ours */
 
     struct vex_staged *staged;
     uint32_t staged_count, fresh_count;
     uint32_t *deleted; /* slots */
     uint32_t deleted_count;
-    uint32_t *taken;   /* slots taken */
+    uint32_t *taken; /* slots taken */
     uint32_t taken_count;
     struct vex_heap_piece *puts; /* blobs put */
     uint32_t put_count, put_max;
@@ -44,7 +44,8 @@ struct vex_apply {
 };
 
 /* The operation's own failure: it changes nothing and says so. */
-int vex_apply_refuse(struct vex_apply *a, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int vex_apply_refuse(struct vex_apply *a, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Room for `count` staged points and twice as many blobs. */
 int vex_apply_begin(struct vex_apply *a, uint32_t count);
 int vex_apply_put(struct vex_apply *a, struct vex_str bytes, uint64_t *ret_offset);
@@ -57,7 +58,8 @@ uint64_t vex_apply_dense(const struct vex_apply *a); /* ordinals of dense names 
 int vex_apply_check(struct vex_apply *a, uint32_t slot, uint64_t dense, uint32_t *ret);
 
 /* Slots a selector names, each once; missing ids: refused when strict, else skipped. */
-int vex_apply_select(struct vex_apply *a, const struct vex_selector *selector, bool strict, uint32_t **ret, uint32_t *ret_count);
+int vex_apply_select(struct vex_apply *a, const struct vex_selector *selector, bool strict, uint32_t **ret,
+                     uint32_t *ret_count);
 
 /* Binds a decoded filter; unbind also after failure. */
 int vex_apply_bind(struct vex_apply *a, struct vex_filter *filter, struct vex_filter_binding *binding);

@@ -4,8 +4,8 @@
 #include "engine/collection_apply.h"
 
 /* The payload after the operation, in `out`; at NULL: none. */
-static int changed_payload(struct vex_apply *a, const struct vex_record_op *op, struct vex_value old, struct vex_buf *out,
-                           struct vex_value *ret)
+static int changed_payload(struct vex_apply *a, const struct vex_record_op *op, struct vex_value old,
+                           struct vex_buf *out, struct vex_value *ret)
 {
     *ret = (struct vex_value){NULL};
     switch (op->kind) {
@@ -29,7 +29,8 @@ static int changed_payload(struct vex_apply *a, const struct vex_record_op *op, 
 }
 
 /* New blob in the scratch: the payload, and the old blob's vectors but those of `without`. */
-static struct vex_str build(struct vex_apply *a, struct vex_value payload, struct vex_str old, uint64_t without)
+static struct vex_str build(struct vex_apply *a, struct vex_value payload, struct vex_str old,
+                            uint64_t without)
 {
     struct vex_extra_vector extras[VEX_VECTORS_MAX], extra;
     uint32_t count = 0;

@@ -10,7 +10,8 @@
 
 /* What becomes of one point of the record. */
 struct target {
-    uint32_t leader; /* the point this one is merged into: itself, or an earlier one of the same id (vector updates) */
+    uint32_t
+        leader; /* the point this one is merged into: itself, or an earlier one of the same id (vector updates) */
     uint32_t next;   /* the next point of the same leader; NONE */
     uint32_t last;   /* of a leader: end of that chain */
     uint32_t old;    /* slot of the live version, or VEX_SLOT_NONE */
@@ -67,7 +68,8 @@ static int find_repeats(struct stage *s)
         const struct vex_id *id = &s->points->ids[i];
         size_t at = vex_id_hash(id) & (size - 1);
 
-        s->targets[i] = (struct target){.leader = i, .next = NONE, .last = i, .old = VEX_SLOT_NONE, .staged = NONE};
+        s->targets[i] =
+            (struct target){.leader = i, .next = NONE, .last = i, .old = VEX_SLOT_NONE, .staged = NONE};
         while (table[at] != 0 && !vex_id_eq(&s->points->ids[table[at] - 1], id))
             at = (at + 1) & (size - 1);
         if (table[at] != 0)
@@ -86,7 +88,8 @@ static int find_old(struct stage *s)
         t->old = vex_rows_find(s->a->data->rows, &s->points->ids[i]);
         if (s->update && t->old == VEX_SLOT_NONE) {
             struct vex_str text = vex_id_text(s->a->arena, &s->points->ids[i]);
-            return vex_apply_refuse(s->a, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found", VEX_STR_ARG(text));
+            return vex_apply_refuse(s->a, VEX_ENOT_FOUND, "No point with id " VEX_STR_FMT " found",
+                                    VEX_STR_ARG(text));
         }
         if (t->old != VEX_SLOT_NONE ? s->points->mode == VEX_INSERT_ONLY : s->points->mode == VEX_UPDATE_ONLY)
             t->skip = true;
@@ -113,11 +116,14 @@ static int apply_filter(struct stage *s)
 }
 
 /* Parameters of a block's name; NULL when the name is gone since the record was written. */
-static const struct vex_vector_params *block_params(const struct stage *s, const struct vex_record_block *block)
+static const struct vex_vector_params *block_params(const struct stage *s,
+                                                    const struct vex_record_block *block)
 {
     const struct vex_vector_params *params = vex_config_ordinal(s->a->data->config, block->ordinal);
 
-    return params != NULL && params->kind == VEX_VECTOR_DENSE && vex_vectors_stride(params) == block->stride ? params : NULL;
+    return params != NULL && params->kind == VEX_VECTOR_DENSE && vex_vectors_stride(params) == block->stride
+               ? params
+               : NULL;
 }
 
 static void note_given(struct stage *s)
@@ -246,7 +252,8 @@ static uint8_t *overtaken(struct stage *s, const struct vex_record_block *block)
     return out;
 }
 
-static struct vex_staged *entry_target(const struct stage *s, const struct vex_record_block *block, uint32_t j)
+static struct vex_staged *entry_target(const struct stage *s, const struct vex_record_block *block,
+                                       uint32_t j)
 {
     const struct target *t = &s->targets[s->targets[block->points[j]].leader];
 
@@ -263,7 +270,8 @@ static int write_block(struct stage *s, const struct vex_record_block *block)
     if (slots == NULL || (s->repeats && s->update && out == NULL))
         return VEX_ENO_MEMORY;
     for (uint32_t j = 0; j <= block->count && rc == 0; j++) {
-        struct vex_staged *staged = j < block->count && (out == NULL || !out[j]) ? entry_target(s, block, j) : NULL;
+        struct vex_staged *staged =
+            j < block->count && (out == NULL || !out[j]) ? entry_target(s, block, j) : NULL;
 
         if (staged != NULL) {
             slots[run++] = staged->slot;

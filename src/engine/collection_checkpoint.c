@@ -13,7 +13,8 @@
 #define MANIFEST_VERSION 1u
 #define RETRY_NS         UINT64_C(5000000000) /* after a checkpoint that failed */
 
-static void encode_manifest(struct vex_buf *out, struct vex_collection *collection, const struct vex_rows_sizes *sizes)
+static void encode_manifest(struct vex_buf *out, struct vex_collection *collection,
+                            const struct vex_rows_sizes *sizes)
 {
     struct vex_buf state;
 

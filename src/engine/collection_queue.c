@@ -91,7 +91,8 @@ static bool may_apply(const struct vex_collection *collection)
 static bool may_unpark(const struct vex_collection *collection)
 {
     return collection->parked.head != NULL && !collection->altering && !collection->unparking &&
-           (collection->queue.head == NULL || collection->queued_bytes < collection->engine->options.queue_bytes);
+           (collection->queue.head == NULL ||
+            collection->queued_bytes < collection->engine->options.queue_bytes);
 }
 
 static bool has_work(const struct vex_collection *collection)
@@ -187,8 +188,8 @@ static void durable(struct vex_wal_entry *entry, int status)
 
 /* ---- submitting ---- */
 
-static struct vex_pending *new_pending(struct vex_collection *collection, struct vex_mutation *mutation, char *body, size_t len,
-                                       bool urgent)
+static struct vex_pending *new_pending(struct vex_collection *collection, struct vex_mutation *mutation,
+                                       char *body, size_t len, bool urgent)
 {
     struct vex_pending *p = VEX_NEW(struct vex_pending);
 
@@ -222,7 +223,8 @@ static int check_space(struct vex_collection *collection, size_t len, bool urgen
     failing = collection->failing;
     pthread_mutex_unlock(&collection->queue_lock);
     if (failing || vex_engine_space(engine) < engine->options.reserve_bytes + len)
-        return vex_err_set(err, VEX_ENO_SPACE, "The disk is full: writes are refused, reads and deletes go on");
+        return vex_err_set(err, VEX_ENO_SPACE,
+                           "The disk is full: writes are refused, reads and deletes go on");
     return 0;
 }
 
@@ -232,7 +234,8 @@ static int append_error(int code, struct vex_err *err)
     case VEX_ENO_SPACE:
         return vex_err_set(err, code, "The disk is full: the log has no room for the write");
     case VEX_EREAD_ONLY:
-        return vex_err_set(err, code, "The log can't be written; the server is read-only until it is restarted");
+        return vex_err_set(err, code,
+                           "The log can't be written; the server is read-only until it is restarted");
     case VEX_ETOO_LARGE:
         return vex_err_set(err, code, "Update is larger than %u bytes", VEX_WAL_BODY_MAX);
     default:
@@ -279,7 +282,8 @@ static int submit(struct vex_collection *collection, struct vex_pending *p, stru
     return rc;
 }
 
-int vex_collection_submit(struct vex_collection *collection, struct vex_mutation *mutation, struct vex_err *err)
+int vex_collection_submit(struct vex_collection *collection, struct vex_mutation *mutation,
+                          struct vex_err *err)
 {
     struct vex_config *config;
     bool urgent, counted;
@@ -482,7 +486,8 @@ int vex_collection_drain(struct vex_collection *collection, struct vex_err *err)
     int rc = 0;
 
     pthread_mutex_lock(&collection->queue_lock);
-    while (rc == 0 && (collection->queue.head != NULL || collection->parked.head != NULL || collection->unparking)) {
+    while (rc == 0 &&
+           (collection->queue.head != NULL || collection->parked.head != NULL || collection->unparking)) {
         if (collection->backoff)
             rc = vex_err_set(err, VEX_ENO_SPACE, "The disk is full: queued writes wait for space");
         else
@@ -498,7 +503,8 @@ int vex_collection_hold(struct vex_collection *collection, struct vex_err *err)
 
     pthread_mutex_lock(&collection->queue_lock);
     collection->altering = true;
-    while (rc == 0 && (collection->submitting > 0 || collection->unparking || collection->queue.head != NULL)) {
+    while (rc == 0 &&
+           (collection->submitting > 0 || collection->unparking || collection->queue.head != NULL)) {
         if (collection->backoff)
             rc = vex_err_set(err, VEX_ENO_SPACE, "The disk is full: queued writes wait for space");
         else

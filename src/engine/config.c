@@ -79,14 +79,16 @@ struct vex_config *vex_config_dup(const struct vex_config *config)
     return copy;
 }
 
-int vex_config_add_vector(struct vex_config *config, const struct vex_vector_params *params, struct vex_err *err)
+int vex_config_add_vector(struct vex_config *config, const struct vex_vector_params *params,
+                          struct vex_err *err)
 {
     struct vex_vector_params added = *params;
 
     if (params->name.len > VEX_VECTOR_NAME_MAX)
         return vex_err_set(err, VEX_EBAD_INPUT, "Vector name is longer than %d bytes", VEX_VECTOR_NAME_MAX);
     if (vex_config_vector(config, params->name) != NULL)
-        return vex_err_set(err, VEX_EBAD_INPUT, "Vector name `" VEX_STR_FMT "` already exists", VEX_STR_ARG(params->name));
+        return vex_err_set(err, VEX_EBAD_INPUT, "Vector name `" VEX_STR_FMT "` already exists",
+                           VEX_STR_ARG(params->name));
     if (config->next_ordinal >= VEX_VECTORS_MAX)
         return vex_err_set(err, VEX_EBAD_INPUT, VECTORS_MAX_TEXT, VEX_VECTORS_MAX);
     added.ordinal = config->next_ordinal++;
@@ -160,9 +162,9 @@ static bool decode_vector(struct vex_cursor *c, struct vex_config *config, uint6
     element = vex_cursor_u8(c);
     v.idf = vex_cursor_u8(c) != 0;
     v.size = vex_cursor_u32(c);
-    if (c->bad || v.name.len > VEX_VECTOR_NAME_MAX || v.ordinal >= config->next_ordinal || kind > VEX_VECTOR_SPARSE ||
-        distance >= VEX_DISTANCE_COUNT || element >= VEX_ELEMENT_COUNT || v.size > VEX_DIM_MAX ||
-        (*seen >> v.ordinal & 1) != 0 || vex_config_vector(config, v.name) != NULL)
+    if (c->bad || v.name.len > VEX_VECTOR_NAME_MAX || v.ordinal >= config->next_ordinal ||
+        kind > VEX_VECTOR_SPARSE || distance >= VEX_DISTANCE_COUNT || element >= VEX_ELEMENT_COUNT ||
+        v.size > VEX_DIM_MAX || (*seen >> v.ordinal & 1) != 0 || vex_config_vector(config, v.name) != NULL)
         return false;
     *seen |= UINT64_C(1) << v.ordinal;
     v.kind = (enum vex_vector_kind)kind;

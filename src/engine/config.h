@@ -22,10 +22,10 @@ struct vex_vector_params {
     struct vex_str name; /* "" is the default vector */
     uint8_t ordinal;     /* 0 .. VEX_VECTORS_MAX - 1 */
     enum vex_vector_kind kind;
-    uint32_t size;       /* dimensions; 0: fixed by the first write (Chroma), or sparse */
+    uint32_t size;              /* dimensions; 0: fixed by the first write (Chroma), or sparse */
     enum vex_distance distance; /* sparse: DOT */
     enum vex_element element;
-    bool idf;            /* sparse: modifier idf */
+    bool idf; /* sparse: modifier idf */
 };
 
 /* A declared payload index: the field and what a dialect said of it. */
@@ -53,13 +53,15 @@ struct vex_config {
     struct vex_str docs[VEX_DOC_COUNT];
 };
 
-struct vex_config *vex_config_new(void); /* empty, one reference */
+struct vex_config *vex_config_new(void);                            /* empty, one reference */
 struct vex_config *vex_config_dup(const struct vex_config *config); /* to be changed, then published */
 struct vex_config *vex_config_ref(struct vex_config *config);
 void vex_config_unref(struct vex_config *config);
 /* Adds a vector (name copied, ordinal assigned). VEX_EBAD_INPUT: name taken, too long, or VEX_VECTORS_MAX reached. */
-int vex_config_add_vector(struct vex_config *config, const struct vex_vector_params *params, struct vex_err *err);
-const struct vex_vector_params *vex_config_vector(const struct vex_config *config, struct vex_str name); /* NULL: none */
+int vex_config_add_vector(struct vex_config *config, const struct vex_vector_params *params,
+                          struct vex_err *err);
+const struct vex_vector_params *vex_config_vector(const struct vex_config *config,
+                                                  struct vex_str name); /* NULL: none */
 const struct vex_vector_params *vex_config_ordinal(const struct vex_config *config, uint8_t ordinal);
 const struct vex_index_params *vex_config_index(const struct vex_config *config, struct vex_str field);
 void vex_config_set_doc(struct vex_config *config, enum vex_config_doc doc, struct vex_str bytes);

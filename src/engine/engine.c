@@ -13,12 +13,12 @@
 #include "base/mem.h"
 #include "engine/internal.h"
 
-#define FORMAT_VERSION   1u
-#define TICK_NS          UINT64_C(200000000)
-#define SPACE_NS         UINT64_C(100000000)
-#define CATALOG_CHANGES  1000u
-#define DEFAULT_QUEUE    (UINT64_C(64) << 20)
-#define DEFAULT_SEGMENT  (UINT64_C(32) << 20)
+#define FORMAT_VERSION     1u
+#define TICK_NS            UINT64_C(200000000)
+#define SPACE_NS           UINT64_C(100000000)
+#define CATALOG_CHANGES    1000u
+#define DEFAULT_QUEUE      (UINT64_C(64) << 20)
+#define DEFAULT_SEGMENT    (UINT64_C(32) << 20)
 #define DEFAULT_CHECKPOINT (UINT64_C(256) << 20)
 
 uint64_t vex_engine_space(struct vex_engine *engine)
@@ -189,8 +189,8 @@ static int check_format(struct vex_engine *engine, struct vex_err *err)
     if (rc == VEX_ENOT_FOUND)
         rc = vex_file_replace(engine->io, path, text, (size_t)len, err);
     else if (rc == 0 && !vex_str_eq_c(vex_buf_str(&found), text))
-        rc = vex_err_set(err, VEX_EPRECONDITION, "%s has another format than this server reads (%u)", engine->dir,
-                         FORMAT_VERSION);
+        rc = vex_err_set(err, VEX_EPRECONDITION, "%s has another format than this server reads (%u)",
+                         engine->dir, FORMAT_VERSION);
     vex_buf_done(&found);
     return rc;
 }
@@ -306,8 +306,8 @@ static void finish_collection(struct vex_collection *collection)
         vex_collection_release(collection);
     }
     if (rc != 0)
-        vex_warn("engine", "collection " VEX_STR_FMT " is closed without a checkpoint: %s", VEX_STR_ARG(collection->name),
-                 err.text);
+        vex_warn("engine", "collection " VEX_STR_FMT " is closed without a checkpoint: %s",
+                 VEX_STR_ARG(collection->name), err.text);
     vex_collection_abandon(collection);
 }
 

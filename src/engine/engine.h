@@ -20,14 +20,15 @@ struct vex_collection;
 
 struct vex_engine_options {
     struct vex_io *io;
-    const char *dir;           /* data folder; created when absent */
+    const char *dir; /* data folder; created when absent */
     struct vex_dev *dev;
     struct vex_pool *pool;     /* applies mutations, checkpoints */
     uint64_t segment_bytes;    /* of the log */
     uint64_t checkpoint_bytes; /* log bytes after which a changed collection is checkpointed */
     uint64_t checkpoint_ns;    /* or this time */
     uint64_t reserve_bytes;    /* free space below which growing writes are refused */
-    uint64_t queue_bytes;      /* most bytes of logged, unapplied mutations of a collection before submits are parked */
+    uint64_t
+        queue_bytes; /* most bytes of logged, unapplied mutations of a collection before submits are parked */
     bool salvage;
 };
 
@@ -56,12 +57,12 @@ struct vex_database_info {
 /* [blocks] Creates a collection. uuid: NULL to draw one. get_or_create: an existing one is fine (*ret_created says). Takes no
  * reference of config. VEX_EEXISTS "Collection `x` already exists!", VEX_EBAD_INPUT when an alias has the name,
  * VEX_ENOT_FOUND for an unknown database. ret may be NULL. */
-int vex_engine_create(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_str name,
-                      struct vex_config *config, bool get_or_create, struct vex_collection **ret, bool *ret_created,
-                      struct vex_err *err);
+int vex_engine_create(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                      struct vex_str name, struct vex_config *config, bool get_or_create,
+                      struct vex_collection **ret, bool *ret_created, struct vex_err *err);
 /* [blocks] *ret_found false when there was none. Its aliases go too. */
-int vex_engine_drop(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_str name,
-                    bool *ret_found, struct vex_err *err);
+int vex_engine_drop(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                    struct vex_str name, bool *ret_found, struct vex_err *err);
 /* [blocks] New configuration and, when name is not empty, new name: waits until the queued mutations of the collection are
  * applied; `change` builds the new configuration from a copy of the current one under the catalog lock and may refuse. */
 int vex_engine_alter(struct vex_engine *engine, struct vex_collection *collection, struct vex_str name,
@@ -69,18 +70,19 @@ int vex_engine_alter(struct vex_engine *engine, struct vex_collection *collectio
                      struct vex_err *err);
 
 /* Looks a name up: a qualified name or an alias when by_alias. VEX_ENOT_FOUND "Collection `x` doesn't exist!". */
-int vex_engine_find(struct vex_engine *engine, struct vex_str name, bool by_alias, struct vex_collection **ret,
-                    struct vex_err *err);
-int vex_engine_find_in(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_str name,
-                       struct vex_collection **ret, struct vex_err *err);
-int vex_engine_find_uuid(struct vex_engine *engine, const uint8_t uuid[16], struct vex_collection **ret, struct vex_err *err);
+int vex_engine_find(struct vex_engine *engine, struct vex_str name, bool by_alias,
+                    struct vex_collection **ret, struct vex_err *err);
+int vex_engine_find_in(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                       struct vex_str name, struct vex_collection **ret, struct vex_err *err);
+int vex_engine_find_uuid(struct vex_engine *engine, const uint8_t uuid[16], struct vex_collection **ret,
+                         struct vex_err *err);
 struct vex_collection *vex_collection_ref(struct vex_collection *collection);
 void vex_collection_unref(struct vex_collection *collection); /* NULL is fine */
 
 /* All collections in order of creation; tenant.ptr NULL: of all tenants. Infos live in the arena, configs are referenced
  * (vex_config_unref each). */
-uint32_t vex_engine_list(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_arena *arena,
-                         struct vex_collection_info **ret);
+uint32_t vex_engine_list(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                         struct vex_arena *arena, struct vex_collection_info **ret);
 /* Name under which Qdrant and native see it. */
 struct vex_str vex_qualified_name(struct vex_arena *arena, const struct vex_collection_info *info);
 
@@ -94,21 +96,24 @@ struct vex_alias_action {
     struct vex_str to;         /* RENAME */
 };
 /* [blocks] All or nothing. Texts as Qdrant's. */
-int vex_engine_change_aliases(struct vex_engine *engine, const struct vex_alias_action *actions, uint32_t count,
-                              struct vex_err *err);
+int vex_engine_change_aliases(struct vex_engine *engine, const struct vex_alias_action *actions,
+                              uint32_t count, struct vex_err *err);
 /* collection NULL: all. */
-uint32_t vex_engine_aliases(struct vex_engine *engine, struct vex_collection *collection, struct vex_arena *arena,
-                            struct vex_alias **ret);
+uint32_t vex_engine_aliases(struct vex_engine *engine, struct vex_collection *collection,
+                            struct vex_arena *arena, struct vex_alias **ret);
 
 /* [blocks] Tenants and databases (Chroma). resource may be empty. */
 int vex_engine_create_tenant(struct vex_engine *engine, struct vex_str name, struct vex_err *err);
-int vex_engine_set_tenant_resource(struct vex_engine *engine, struct vex_str name, struct vex_str resource, struct vex_err *err);
-int vex_engine_tenant(struct vex_engine *engine, struct vex_str name, struct vex_arena *arena, struct vex_str *ret_resource,
-                      struct vex_err *err);
-int vex_engine_create_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name, struct vex_err *err);
-int vex_engine_drop_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name, struct vex_err *err);
-int vex_engine_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name, struct vex_arena *arena,
-                        struct vex_database_info *ret, struct vex_err *err);
+int vex_engine_set_tenant_resource(struct vex_engine *engine, struct vex_str name, struct vex_str resource,
+                                   struct vex_err *err);
+int vex_engine_tenant(struct vex_engine *engine, struct vex_str name, struct vex_arena *arena,
+                      struct vex_str *ret_resource, struct vex_err *err);
+int vex_engine_create_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name,
+                               struct vex_err *err);
+int vex_engine_drop_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name,
+                             struct vex_err *err);
+int vex_engine_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name,
+                        struct vex_arena *arena, struct vex_database_info *ret, struct vex_err *err);
 uint32_t vex_engine_databases(struct vex_engine *engine, struct vex_str tenant, struct vex_arena *arena,
                               struct vex_database_info **ret);
 /* [blocks] Drops everything; default tenant and database are made anew. */
@@ -116,7 +121,8 @@ int vex_engine_reset(struct vex_engine *engine, struct vex_err *err);
 
 /* ---- one collection ---- */
 
-void vex_collection_info(struct vex_collection *collection, struct vex_arena *arena, struct vex_collection_info *ret);
+void vex_collection_info(struct vex_collection *collection, struct vex_arena *arena,
+                         struct vex_collection_info *ret);
 /* The current configuration, referenced. */
 struct vex_config *vex_collection_config(struct vex_collection *collection);
 
@@ -125,18 +131,20 @@ struct vex_collection_stats {
     uint64_t last_op;
     uint64_t vectors[VEX_VECTORS_MAX]; /* points that have the vector, by ordinal */
 };
-int vex_collection_stats(struct vex_collection *collection, struct vex_collection_stats *ret, struct vex_err *err);
+int vex_collection_stats(struct vex_collection *collection, struct vex_collection_stats *ret,
+                         struct vex_err *err);
 
 /* Submits a mutation. Checks it against the configuration (names, dimensions, kinds; texts as Qdrant's: "Vector dimension error:
  * expected dim: 4, got 3", "Not existing vector name error: x"), encodes, logs and queues it; mutation->ops may be forgotten
  * on return. Negative: refused, nothing happened, done will not be called: VEX_EBAD_INPUT, VEX_ENOT_FOUND (dropped),
  * VEX_EREAD_ONLY, VEX_ENO_SPACE, VEX_ECORRUPT. Never waits: a full queue parks the mutation. */
-int vex_collection_submit(struct vex_collection *collection, struct vex_mutation *mutation, struct vex_err *err);
+int vex_collection_submit(struct vex_collection *collection, struct vex_mutation *mutation,
+                          struct vex_err *err);
 
 /* [blocks] Fixes the size of a vector that was created with size 0 (Chroma, before the first write). Nothing happens when it has
  * that size already; VEX_EBAD_INPUT "Collection expecting embedding with dimension of N, got M" when it has another. */
-int vex_collection_fix_size(struct vex_engine *engine, struct vex_collection *collection, struct vex_str name, uint32_t size,
-                            struct vex_err *err);
+int vex_collection_fix_size(struct vex_engine *engine, struct vex_collection *collection, struct vex_str name,
+                            uint32_t size, struct vex_err *err);
 
 /* [blocks] For tests and shutdown: every queued mutation applied; then a checkpoint. */
 int vex_collection_drain(struct vex_collection *collection, struct vex_err *err);

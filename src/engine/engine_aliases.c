@@ -7,7 +7,8 @@
 #include "base/text.h"
 #include "engine/internal.h"
 
-static int log_and_free(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body, struct vex_err *err)
+static int log_and_free(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body,
+                        struct vex_err *err)
 {
     int rc = vex_engine_log_change(engine, kind, body, err);
 
@@ -46,7 +47,8 @@ static int check_alias(const struct alias_plan *plan, struct vex_str alias, stru
     if (alias.len == 0 || memchr(alias.ptr, '\0', alias.len) != NULL)
         return vex_err_set(err, VEX_EBAD_INPUT, "An alias needs a name without NUL bytes");
     if (vex_catalog_by_qualified(plan->catalog, alias) != NULL)
-        return vex_err_set(err, VEX_EEXISTS, "Collection `" VEX_STR_FMT "` already exists!", VEX_STR_ARG(alias));
+        return vex_err_set(err, VEX_EEXISTS, "Collection `" VEX_STR_FMT "` already exists!",
+                           VEX_STR_ARG(alias));
     return 0;
 }
 
@@ -71,7 +73,8 @@ static int plan_action(struct alias_plan *plan, const struct vex_alias_action *a
     case VEX_ALIAS_RENAME:
         collection = planned(plan, action->alias);
         if (collection == NULL)
-            return vex_err_set(err, VEX_ENOT_FOUND, "Alias " VEX_STR_FMT " does not exists!", VEX_STR_ARG(action->alias));
+            return vex_err_set(err, VEX_ENOT_FOUND, "Alias " VEX_STR_FMT " does not exists!",
+                               VEX_STR_ARG(action->alias));
         rc = check_alias(plan, action->to, err);
         if (rc == 0) {
             plan_alias(plan, action->alias, NULL);
@@ -82,8 +85,8 @@ static int plan_action(struct alias_plan *plan, const struct vex_alias_action *a
     return vex_err_set(err, VEX_EINTERNAL, "unknown alias action");
 }
 
-int vex_engine_change_aliases(struct vex_engine *engine, const struct vex_alias_action *actions, uint32_t count,
-                              struct vex_err *err)
+int vex_engine_change_aliases(struct vex_engine *engine, const struct vex_alias_action *actions,
+                              uint32_t count, struct vex_err *err)
 {
     struct vex_buf body;
     struct alias_plan plan = {.catalog = &engine->catalog, .body = &body};
@@ -114,8 +117,8 @@ static struct vex_str dup_in(struct vex_arena *arena, struct vex_str s)
     return vex_str(vex_arena_dup(arena, s.len > 0 ? s.ptr : "", s.len), s.len);
 }
 
-uint32_t vex_engine_aliases(struct vex_engine *engine, struct vex_collection *collection, struct vex_arena *arena,
-                            struct vex_alias **ret)
+uint32_t vex_engine_aliases(struct vex_engine *engine, struct vex_collection *collection,
+                            struct vex_arena *arena, struct vex_alias **ret)
 {
     const struct vex_catalog *catalog = &engine->catalog;
     struct vex_str alias;
@@ -126,7 +129,8 @@ uint32_t vex_engine_aliases(struct vex_engine *engine, struct vex_collection *co
     *ret = VEX_ARENA_ARRAY(arena, struct vex_alias, catalog->aliases.count + 1);
     for (size_t at = 0; vex_map_next(&catalog->aliases, &at, &alias, &value);) {
         const struct vex_collection *target = value;
-        struct vex_collection_info info = {.tenant = target->tenant, .database = target->database, .name = target->name};
+        struct vex_collection_info info = {
+            .tenant = target->tenant, .database = target->database, .name = target->name};
 
         if (collection != NULL && target != collection)
             continue;
@@ -140,7 +144,8 @@ uint32_t vex_engine_aliases(struct vex_engine *engine, struct vex_collection *co
 
 /* ---- tenants ---- */
 
-static int tenant_exists(struct vex_engine *engine, struct vex_str name, struct vex_str *ret_resource, struct vex_arena *arena)
+static int tenant_exists(struct vex_engine *engine, struct vex_str name, struct vex_str *ret_resource,
+                         struct vex_arena *arena)
 {
     const struct vex_catalog_tenant *tenant;
 
@@ -178,7 +183,8 @@ int vex_engine_create_tenant(struct vex_engine *engine, struct vex_str name, str
     return rc;
 }
 
-int vex_engine_set_tenant_resource(struct vex_engine *engine, struct vex_str name, struct vex_str resource, struct vex_err *err)
+int vex_engine_set_tenant_resource(struct vex_engine *engine, struct vex_str name, struct vex_str resource,
+                                   struct vex_err *err)
 {
     struct vex_str present = {0};
     struct vex_arena arena;
@@ -190,7 +196,8 @@ int vex_engine_set_tenant_resource(struct vex_engine *engine, struct vex_str nam
     if (!tenant_exists(engine, name, &present, &arena)) {
         rc = vex_err_set(err, VEX_ENOT_FOUND, "Tenant [" VEX_STR_FMT "] not found", VEX_STR_ARG(name));
     } else if (present.len > 0) {
-        rc = vex_err_set(err, VEX_EEXISTS, "Tenant [" VEX_STR_FMT "] already has a resource name", VEX_STR_ARG(name));
+        rc = vex_err_set(err, VEX_EEXISTS, "Tenant [" VEX_STR_FMT "] already has a resource name",
+                         VEX_STR_ARG(name));
     } else {
         vex_buf_init(&body, NULL);
         vex_change_tenant(&body, name, resource);
@@ -201,8 +208,8 @@ int vex_engine_set_tenant_resource(struct vex_engine *engine, struct vex_str nam
     return rc;
 }
 
-int vex_engine_tenant(struct vex_engine *engine, struct vex_str name, struct vex_arena *arena, struct vex_str *ret_resource,
-                      struct vex_err *err)
+int vex_engine_tenant(struct vex_engine *engine, struct vex_str name, struct vex_arena *arena,
+                      struct vex_str *ret_resource, struct vex_err *err)
 {
     if (!tenant_exists(engine, name, ret_resource, arena))
         return vex_err_set(err, VEX_ENOT_FOUND, "Tenant [" VEX_STR_FMT "] not found", VEX_STR_ARG(name));
@@ -211,7 +218,8 @@ int vex_engine_tenant(struct vex_engine *engine, struct vex_str name, struct vex
 
 /* ---- databases ---- */
 
-int vex_engine_create_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name, struct vex_err *err)
+int vex_engine_create_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name,
+                               struct vex_err *err)
 {
     const struct vex_catalog_database *database;
     struct vex_buf body;
@@ -239,7 +247,8 @@ int vex_engine_create_database(struct vex_engine *engine, struct vex_str tenant,
     return rc;
 }
 
-int vex_engine_drop_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name, struct vex_err *err)
+int vex_engine_drop_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name,
+                             struct vex_err *err)
 {
     const struct vex_catalog_database *database;
     struct vex_buf body;
@@ -261,15 +270,16 @@ int vex_engine_drop_database(struct vex_engine *engine, struct vex_str tenant, s
     return rc;
 }
 
-static void database_info(struct vex_arena *arena, const struct vex_catalog_database *database, struct vex_database_info *ret)
+static void database_info(struct vex_arena *arena, const struct vex_catalog_database *database,
+                          struct vex_database_info *ret)
 {
     memcpy(ret->uuid, database->uuid, sizeof ret->uuid);
     ret->tenant = dup_in(arena, database->tenant);
     ret->name = dup_in(arena, database->name);
 }
 
-int vex_engine_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name, struct vex_arena *arena,
-                        struct vex_database_info *ret, struct vex_err *err)
+int vex_engine_database(struct vex_engine *engine, struct vex_str tenant, struct vex_str name,
+                        struct vex_arena *arena, struct vex_database_info *ret, struct vex_err *err)
 {
     const struct vex_catalog_database *database;
 
@@ -279,7 +289,8 @@ int vex_engine_database(struct vex_engine *engine, struct vex_str tenant, struct
         database_info(arena, database, ret);
     pthread_mutex_unlock(&engine->catalog_lock);
     if (database == NULL)
-        return vex_err_set(err, VEX_ENOT_FOUND, "Database [" VEX_STR_FMT "] not found. Are you sure it exists?",
+        return vex_err_set(err, VEX_ENOT_FOUND,
+                           "Database [" VEX_STR_FMT "] not found. Are you sure it exists?",
                            VEX_STR_ARG(name));
     return 0;
 }

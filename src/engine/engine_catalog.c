@@ -59,20 +59,23 @@ static int log_durably(struct vex_engine *engine, struct change_wait *wait)
     return rc;
 }
 
-int vex_engine_log_change(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body, struct vex_err *err)
+int vex_engine_log_change(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body,
+                          struct vex_err *err)
 {
     struct change_wait wait = {.engine = engine,
                                .entry = {.kind = (uint16_t)kind,
                                          .body = body->ptr,
                                          .len = body->len,
-                                         .urgent = kind == VEX_CHANGE_DROP || kind == VEX_CHANGE_DROP_DATABASE ||
+                                         .urgent = kind == VEX_CHANGE_DROP ||
+                                                   kind == VEX_CHANGE_DROP_DATABASE ||
                                                    kind == VEX_CHANGE_RESET,
                                          .ordered = change_ordered,
                                          .durable = change_durable}};
     int rc = body->len > VEX_WAL_BODY_MAX ? VEX_ETOO_LARGE : log_durably(engine, &wait);
 
     if (rc == VEX_EREAD_ONLY)
-        return vex_err_set(err, rc, "The log can't be written; the server is read-only until it is restarted");
+        return vex_err_set(err, rc,
+                           "The log can't be written; the server is read-only until it is restarted");
     if (rc != 0)
         return vex_err_set(err, rc, "The log refused the change");
     pthread_mutex_lock(&engine->catalog_lock);
@@ -85,7 +88,8 @@ int vex_engine_log_change(struct vex_engine *engine, enum vex_change kind, struc
 }
 
 /* Same, and the buffer is done with. */
-static int log_and_free(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body, struct vex_err *err)
+static int log_and_free(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body,
+                        struct vex_err *err)
 {
     int rc = vex_engine_log_change(engine, kind, body, err);
 
@@ -111,8 +115,8 @@ struct vex_str vex_qualified_name(struct vex_arena *arena, const struct vex_coll
 }
 
 /* Under catalog_lock: may a collection take this name? */
-static int check_name(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_str name,
-                      struct vex_err *err)
+static int check_name(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                      struct vex_str name, struct vex_err *err)
 {
     struct vex_collection_info info = {.tenant = tenant, .database = database, .name = name};
     struct vex_str qualified;
@@ -120,12 +124,14 @@ static int check_name(struct vex_engine *engine, struct vex_str tenant, struct v
     int rc = 0;
 
     if (vex_catalog_by_name(&engine->catalog, tenant, database, name) != NULL)
-        return vex_err_set(err, VEX_EEXISTS, "Collection `" VEX_STR_FMT "` already exists!", VEX_STR_ARG(name));
+        return vex_err_set(err, VEX_EEXISTS, "Collection `" VEX_STR_FMT "` already exists!",
+                           VEX_STR_ARG(name));
     vex_arena_init(&arena, 0);
     qualified = vex_qualified_name(&arena, &info);
     if (vex_map_get(&engine->catalog.aliases, qualified) != NULL)
         rc = vex_err_set(err, VEX_EBAD_INPUT,
-                         "Can't create collection with name " VEX_STR_FMT ". Alias with the same name already exists",
+                         "Can't create collection with name " VEX_STR_FMT
+                         ". Alias with the same name already exists",
                          VEX_STR_ARG(qualified));
     vex_arena_done(&arena);
     return rc;
@@ -144,7 +150,8 @@ static int check_create(struct vex_engine *engine, const struct vex_collection_i
     int rc = 0;
 
     pthread_mutex_lock(&engine->catalog_lock);
-    *ret_existing = get ? vex_catalog_by_name(&engine->catalog, info->tenant, info->database, info->name) : NULL;
+    *ret_existing =
+        get ? vex_catalog_by_name(&engine->catalog, info->tenant, info->database, info->name) : NULL;
     if (*ret_existing != NULL)
         vex_collection_ref(*ret_existing);
     else if (vex_catalog_database(&engine->catalog, info->tenant, info->database) == NULL)
@@ -156,7 +163,8 @@ static int check_create(struct vex_engine *engine, const struct vex_collection_i
     return rc;
 }
 
-static int create(struct vex_engine *engine, struct vex_collection_info *info, struct vex_collection **ret, struct vex_err *err)
+static int create(struct vex_engine *engine, struct vex_collection_info *info, struct vex_collection **ret,
+                  struct vex_err *err)
 {
     uint64_t id = engine->catalog.next_id; /* change_lock: nobody else changes it */
     struct vex_buf body;
@@ -176,11 +184,12 @@ static int create(struct vex_engine *engine, struct vex_collection_info *info, s
     return 0;
 }
 
-int vex_engine_create(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_str name,
-                      struct vex_config *config, bool get_or_create, struct vex_collection **ret, bool *ret_created,
-                      struct vex_err *err)
+int vex_engine_create(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                      struct vex_str name, struct vex_config *config, bool get_or_create,
+                      struct vex_collection **ret, bool *ret_created, struct vex_err *err)
 {
-    struct vex_collection_info info = {.tenant = tenant, .database = database, .name = name, .config = config};
+    struct vex_collection_info info = {
+        .tenant = tenant, .database = database, .name = name, .config = config};
     struct vex_collection *collection = NULL;
     bool created = false;
     int rc;
@@ -205,8 +214,8 @@ int vex_engine_create(struct vex_engine *engine, struct vex_str tenant, struct v
     return 0;
 }
 
-int vex_engine_drop(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_str name,
-                    bool *ret_found, struct vex_err *err)
+int vex_engine_drop(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                    struct vex_str name, bool *ret_found, struct vex_err *err)
 {
     struct vex_collection *collection;
     struct vex_buf body;
@@ -309,16 +318,18 @@ static int set_size(void *arg, struct vex_config *config, struct vex_err *err)
         if (!vex_str_eq(params->name, fix->name))
             continue;
         if (params->size != 0 && params->size != fix->size)
-            return vex_err_set(err, VEX_EBAD_INPUT, "Collection expecting embedding with dimension of %u, got %u", params->size,
+            return vex_err_set(err, VEX_EBAD_INPUT,
+                               "Collection expecting embedding with dimension of %u, got %u", params->size,
                                fix->size);
         params->size = fix->size;
         return 0;
     }
-    return vex_err_set(err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT, VEX_STR_ARG(fix->name));
+    return vex_err_set(err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT,
+                       VEX_STR_ARG(fix->name));
 }
 
-int vex_collection_fix_size(struct vex_engine *engine, struct vex_collection *collection, struct vex_str name, uint32_t size,
-                            struct vex_err *err)
+int vex_collection_fix_size(struct vex_engine *engine, struct vex_collection *collection, struct vex_str name,
+                            uint32_t size, struct vex_err *err)
 {
     struct fix_size fix = {.name = name, .size = size};
     struct vex_config *config;
@@ -336,7 +347,8 @@ int vex_collection_fix_size(struct vex_engine *engine, struct vex_collection *co
 
 /* ---- look-ups ---- */
 
-static int found(struct vex_collection *collection, struct vex_str name, struct vex_collection **ret, struct vex_err *err)
+static int found(struct vex_collection *collection, struct vex_str name, struct vex_collection **ret,
+                 struct vex_err *err)
 {
     if (collection == NULL)
         return vex_err_set(err, VEX_ENOT_FOUND, VEX_NO_COLLECTION, VEX_STR_ARG(name));
@@ -344,8 +356,8 @@ static int found(struct vex_collection *collection, struct vex_str name, struct 
     return 0;
 }
 
-int vex_engine_find(struct vex_engine *engine, struct vex_str name, bool by_alias, struct vex_collection **ret,
-                    struct vex_err *err)
+int vex_engine_find(struct vex_engine *engine, struct vex_str name, bool by_alias,
+                    struct vex_collection **ret, struct vex_err *err)
 {
     struct vex_collection *collection;
     int rc;
@@ -359,8 +371,8 @@ int vex_engine_find(struct vex_engine *engine, struct vex_str name, bool by_alia
     return rc;
 }
 
-int vex_engine_find_in(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_str name,
-                       struct vex_collection **ret, struct vex_err *err)
+int vex_engine_find_in(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                       struct vex_str name, struct vex_collection **ret, struct vex_err *err)
 {
     int rc;
 
@@ -370,7 +382,8 @@ int vex_engine_find_in(struct vex_engine *engine, struct vex_str tenant, struct 
     return rc;
 }
 
-int vex_engine_find_uuid(struct vex_engine *engine, const uint8_t uuid[16], struct vex_collection **ret, struct vex_err *err)
+int vex_engine_find_uuid(struct vex_engine *engine, const uint8_t uuid[16], struct vex_collection **ret,
+                         struct vex_err *err)
 {
     struct vex_collection *collection;
     char text[VEX_UUID_TEXT];
@@ -384,8 +397,8 @@ int vex_engine_find_uuid(struct vex_engine *engine, const uint8_t uuid[16], stru
     return rc;
 }
 
-uint32_t vex_engine_list(struct vex_engine *engine, struct vex_str tenant, struct vex_str database, struct vex_arena *arena,
-                         struct vex_collection_info **ret)
+uint32_t vex_engine_list(struct vex_engine *engine, struct vex_str tenant, struct vex_str database,
+                         struct vex_arena *arena, struct vex_collection_info **ret)
 {
     struct vex_collection **all;
     uint32_t count = 0, i = 0;

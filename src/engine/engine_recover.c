@@ -69,11 +69,13 @@ static int replay_change(struct vex_engine *engine, const struct vex_wal_record 
     if (record->seq <= engine->catalog.seq)
         return 0;
     if (record->damaged && engine->options.salvage) {
-        vex_error("engine", "log record %llu of the catalog is damaged and left out", (unsigned long long)record->seq);
+        vex_error("engine", "log record %llu of the catalog is damaged and left out",
+                  (unsigned long long)record->seq);
         return 0;
     }
     if (record->damaged)
-        return vex_err_set(err, VEX_ECORRUPT, "log record %llu of the catalog is damaged", (unsigned long long)record->seq);
+        return vex_err_set(err, VEX_ECORRUPT, "log record %llu of the catalog is damaged",
+                           (unsigned long long)record->seq);
     rc = vex_catalog_apply(engine, (enum vex_change)record->kind, vex_str(record->body, record->len), err);
     if (rc != 0)
         return vex_err_wrap(err, "log record %llu", (unsigned long long)record->seq);
@@ -101,8 +103,8 @@ static void replay_op_number(struct vex_collection *collection, const struct vex
         atomic_store(&collection->next_op, next);
 }
 
-static int replay_mutation(struct vex_engine *engine, struct vex_collection *collection, const struct vex_wal_record *record,
-                           struct vex_err *err)
+static int replay_mutation(struct vex_engine *engine, struct vex_collection *collection,
+                           const struct vex_wal_record *record, struct vex_err *err)
 {
     struct vex_err answer;
     uint32_t at = 0;
@@ -187,8 +189,9 @@ static int remove_leftovers(struct vex_engine *engine, bool trusted, struct vex_
     if (rc < 0)
         rc = vex_err_set(err, vex_err_errno(rc), "cannot list %s: error %d", dir, -rc);
     else if (!trusted && folders.names.len > 0)
-        rc = vex_err_set(err, VEX_ECORRUPT, "%s holds collections, but catalog and log do not know them: parts of the data "
-                                            "folder are missing",
+        rc = vex_err_set(err, VEX_ECORRUPT,
+                         "%s holds collections, but catalog and log do not know them: parts of the data "
+                         "folder are missing",
                          dir);
     for (size_t at = 0; rc == 0 && at < folders.names.len; at += strlen(folders.names.ptr + at) + 1) {
         vex_file_join(path, dir, folders.names.ptr + at);
@@ -225,13 +228,15 @@ int vex_engine_recover(struct vex_engine *engine, struct vex_err *err)
     if (rc != 0)
         return rc;
     if (vex_wal_last(engine->wal) < engine->catalog.seq)
-        return vex_err_set(err, VEX_ECORRUPT, "the catalog is newer than the log: parts of the data folder are missing");
+        return vex_err_set(err, VEX_ECORRUPT,
+                           "the catalog is newer than the log: parts of the data folder are missing");
     /* Without its file the catalog is right only if the log holds all of it. */
     rc = remove_leftovers(engine, found || engine->first_seq == 1, err);
     if (rc != 0)
         return rc;
     if (engine->replayed > 0)
-        vex_info("engine", "recovered %llu bytes of mutations from the log", (unsigned long long)engine->replayed);
+        vex_info("engine", "recovered %llu bytes of mutations from the log",
+                 (unsigned long long)engine->replayed);
     engine->recovering = false;
     look_around(engine);
     return 0;

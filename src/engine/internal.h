@@ -35,10 +35,10 @@ struct vex_engine {
     struct vex_catalog catalog;
 
     pthread_mutex_t dirty_lock;
-    struct vex_collection *dirty;  /* list; guarded by dirty_lock, as are the two below */
-    uint64_t catalog_dirty;        /* first record that the catalog's file lacks; 0: none */
-    uint64_t catalog_logged;       /* last record of the catalog in the log */
-    uint64_t catalog_dirty_bytes;  /* log bytes when it became dirty */
+    struct vex_collection *dirty; /* list; guarded by dirty_lock, as are the two below */
+    uint64_t catalog_dirty;       /* first record that the catalog's file lacks; 0: none */
+    uint64_t catalog_logged;      /* last record of the catalog in the log */
+    uint64_t catalog_dirty_bytes; /* log bytes when it became dirty */
 
     pthread_mutex_t objects_lock; /* with objects_gone: collections in memory */
     pthread_cond_t objects_gone;
@@ -49,9 +49,9 @@ struct vex_engine {
     pthread_t timer;
     bool timer_runs, stopping;
 
-    bool recovering;        /* only the opening thread is here */
-    uint64_t first_seq;     /* first record found by recovery */
-    uint64_t replayed;      /* bytes */
+    bool recovering;    /* only the opening thread is here */
+    uint64_t first_seq; /* first record found by recovery */
+    uint64_t replayed;  /* bytes */
     _Atomic bool closing;
     _Atomic uint64_t space_at; /* when free space was asked for last; 0: never */
     _Atomic uint64_t space;
@@ -67,8 +67,8 @@ struct vex_pending {
     uint32_t ops;
     bool wait;
     enum { VEX_PENDING_LOGGING, VEX_PENDING_WRITTEN, VEX_PENDING_FAILED } state; /* queue_lock */
-    uint32_t at;     /* operations applied so far: a retry goes on there */
-    int code;        /* of applying */
+    uint32_t at; /* operations applied so far: a retry goes on there */
+    int code;    /* of applying */
     int log_status;
     struct vex_err *err; /* when code is not 0 */
     struct vex_op_result *results;
@@ -106,8 +106,8 @@ struct vex_collection {
     uint64_t queued, queued_bytes;
     uint32_t submitting; /* threads between their decision to log and the end of the append */
     bool altering, unparking, scheduled, busy;
-    bool failing;  /* applying lacks space: growing writes are refused */
-    bool backoff;  /* and is not tried again before the timer says so */
+    bool failing; /* applying lacks space: growing writes are refused */
+    bool backoff; /* and is not tried again before the timer says so */
     bool want_checkpoint;
     struct vex_task task;
     _Atomic uint64_t next_op;
@@ -124,31 +124,37 @@ struct vex_collection {
 };
 
 /* collection.c */
-struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id, const uint8_t uuid[16], struct vex_str tenant,
-                                          struct vex_str database, struct vex_str name, uint64_t created_us,
-                                          struct vex_config *config);
+struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id, const uint8_t uuid[16],
+                                          struct vex_str tenant, struct vex_str database, struct vex_str name,
+                                          uint64_t created_us, struct vex_config *config);
 bool vex_collection_try_ref(struct vex_collection *collection); /* false: it is dying */
 int vex_collection_open(struct vex_collection *collection, struct vex_err *err);
 /* Marks it as damaged; the first reason stays. */
 void vex_collection_refuse(struct vex_collection *collection, const char *text);
 void vex_collection_log_refusal(struct vex_collection *collection);
-int vex_collection_usable(struct vex_collection *collection, struct vex_err *err); /* not dropped, not refused */
+int vex_collection_usable(struct vex_collection *collection,
+                          struct vex_err *err); /* not dropped, not refused */
 void vex_collection_path(struct vex_collection *collection, char path[VEX_PATH_MAX]);
-void vex_collection_publish_config(struct vex_collection *collection, struct vex_config *config); /* takes over the reference */
-int vex_collection_reconfigure(struct vex_collection *collection, struct vex_err *err); /* open files follow; writer slot */
+void vex_collection_publish_config(struct vex_collection *collection,
+                                   struct vex_config *config); /* takes over the reference */
+int vex_collection_reconfigure(struct vex_collection *collection,
+                               struct vex_err *err); /* open files follow; writer slot */
 
 /* collection_queue.c */
 void vex_collection_acquire(struct vex_collection *collection); /* the writer slot; waits */
 void vex_collection_release(struct vex_collection *collection);
-void vex_collection_schedule(struct vex_collection *collection, bool checkpoint); /* work for a pool thread, if any */
-int vex_collection_hold(struct vex_collection *collection, struct vex_err *err); /* no new submits; the queue is empty */
+void vex_collection_schedule(struct vex_collection *collection,
+                             bool checkpoint); /* work for a pool thread, if any */
+int vex_collection_hold(struct vex_collection *collection,
+                        struct vex_err *err); /* no new submits; the queue is empty */
 void vex_collection_unhold(struct vex_collection *collection);
-void vex_collection_abandon(struct vex_collection *collection); /* at the end: answers what can't be applied now */
+void vex_collection_abandon(
+    struct vex_collection *collection); /* at the end: answers what can't be applied now */
 
 /* collection_apply.c: one record under the writer slot. 0; VEX_ENO_SPACE, VEX_EIO, VEX_ENO_MEMORY: nothing of the operation
  * *at happened, try again; else done, the operation's own error is in *code and *err. */
-int vex_apply(struct vex_collection *collection, const void *body, size_t len, uint64_t op, bool check, uint32_t *at,
-              struct vex_op_result *results, int *code, struct vex_err *err);
+int vex_apply(struct vex_collection *collection, const void *body, size_t len, uint64_t op, bool check,
+              uint32_t *at, struct vex_op_result *results, int *code, struct vex_err *err);
 
 /* collection_checkpoint.c: under the writer slot. */
 int vex_checkpoint_collection(struct vex_collection *collection, struct vex_err *err);
@@ -164,7 +170,8 @@ void vex_dirty_later(struct vex_collection *collection); /* its checkpoint faile
 void vex_engine_release_log(struct vex_engine *engine);
 
 /* engine_catalog.c */
-int vex_engine_log_change(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body, struct vex_err *err);
+int vex_engine_log_change(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body,
+                          struct vex_err *err);
 
 /* engine_recover.c */
 int vex_engine_recover(struct vex_engine *engine, struct vex_err *err);

@@ -53,8 +53,10 @@ struct vex_op {
             struct vex_point *points;
             uint32_t count;
             enum vex_upsert_mode mode;
-            bool merge;   /* Chroma: the payload merges (nulls delete), a point without vectors keeps the old ones */
-            struct vex_filter *update_filter; /* existing points that do not match are left alone; NULL: none */
+            bool
+                merge; /* Chroma: the payload merges (nulls delete), a point without vectors keeps the old ones */
+            struct vex_filter
+                *update_filter; /* existing points that do not match are left alone; NULL: none */
         } upsert;
         struct vex_selector remove; /* DELETE, CLEAR_PAYLOAD */
         struct {
@@ -94,7 +96,8 @@ struct vex_mutation {
     /* Any thread, exactly once, unless submit failed. code 0, or the first failing operation's error in *err (operations
      * before it stand, it and those after it did nothing). results: count entries. With wait = false the results carry
      * operation numbers only. */
-    void (*done)(struct vex_mutation *mutation, int code, const struct vex_err *err, const struct vex_op_result *results);
+    void (*done)(struct vex_mutation *mutation, int code, const struct vex_err *err,
+                 const struct vex_op_result *results);
     void *arg;
 };
 

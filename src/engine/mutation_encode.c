@@ -49,7 +49,8 @@ static void pad(struct encoder *e)
 
 static int bad_name(struct encoder *e, struct vex_str name)
 {
-    return vex_err_set(e->err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT, VEX_STR_ARG(name));
+    return vex_err_set(e->err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT,
+                       VEX_STR_ARG(name));
 }
 
 static bool all_finite(const float *values, size_t count)
@@ -71,7 +72,8 @@ static int check_kind(struct encoder *e, const struct vex_vector_params *params,
                        params->kind == VEX_VECTOR_SPARSE || kind == VEX_VECTOR_SPARSE ? "sparse" : "multi");
 }
 
-static int check_vector(struct encoder *e, const struct vex_vector_params *params, const struct vex_vector_value *v)
+static int check_vector(struct encoder *e, const struct vex_vector_params *params,
+                        const struct vex_vector_value *v)
 {
     uint64_t values = v->kind == VEX_VECTOR_MULTI ? (uint64_t)v->rows * v->count : v->count;
     int rc = check_kind(e, params, v->kind);
@@ -79,13 +81,14 @@ static int check_vector(struct encoder *e, const struct vex_vector_params *param
     if (rc != 0)
         return rc;
     if (params->kind != VEX_VECTOR_SPARSE && params->size == 0)
-        return vex_err_set(e->err, VEX_EPRECONDITION, "Dimension of vector `" VEX_STR_FMT "` is not known yet",
-                           VEX_STR_ARG(v->name));
+        return vex_err_set(e->err, VEX_EPRECONDITION,
+                           "Dimension of vector `" VEX_STR_FMT "` is not known yet", VEX_STR_ARG(v->name));
     if (params->kind == VEX_VECTOR_MULTI && v->rows == 0)
         return vex_err_set(e->err, VEX_EBAD_INPUT, "Multivector must have at least one row");
     if (params->kind != VEX_VECTOR_SPARSE && v->count != params->size) {
         e->counted = true;
-        return vex_err_set(e->err, VEX_EBAD_INPUT, "Vector dimension error: expected dim: %u, got %u", params->size, v->count);
+        return vex_err_set(e->err, VEX_EBAD_INPUT, "Vector dimension error: expected dim: %u, got %u",
+                           params->size, v->count);
     }
     if (values > VEX_WAL_BODY_MAX / sizeof(float))
         return vex_err_set(e->err, VEX_ETOO_LARGE, "Vector has too many values");
@@ -125,7 +128,8 @@ static int check_filter(struct encoder *e, struct vex_filter *filter)
 /* ---- points ---- */
 
 /* Vector `i` of the point counts: its parameters; NULL when a later one of the same name does. */
-static const struct vex_vector_params *effective(struct encoder *e, const struct vex_vector_value *v, uint64_t *seen)
+static const struct vex_vector_params *effective(struct encoder *e, const struct vex_vector_value *v,
+                                                 uint64_t *seen)
 {
     const struct vex_vector_params *params = vex_config_vector(e->config, v->name);
     uint64_t bit;
@@ -144,7 +148,8 @@ static uint64_t extra_size(const struct vex_vector_value *v)
     return 32 + (uint64_t)v->count * 8 * (v->kind == VEX_VECTOR_MULTI ? v->rows : 1);
 }
 
-static int plan_point(struct encoder *e, struct points_plan *plan, const struct vex_point *point, uint64_t *size)
+static int plan_point(struct encoder *e, struct points_plan *plan, const struct vex_point *point,
+                      uint64_t *size)
 {
     uint64_t seen = 0;
     int rc = check_id(e, &point->id);
@@ -193,7 +198,8 @@ static int reserve(struct encoder *e, uint64_t size)
         need = e->out.cap * 2;
     ptr = vex_mem_try(need);
     if (ptr == NULL)
-        return vex_err_set(e->err, VEX_ENO_MEMORY, "Not enough memory for an update of %llu bytes", (unsigned long long)size);
+        return vex_err_set(e->err, VEX_ENO_MEMORY, "Not enough memory for an update of %llu bytes",
+                           (unsigned long long)size);
     if (e->out.len > 0)
         memcpy(ptr, e->out.ptr, e->out.len);
     vex_mem_free(e->out.ptr);
@@ -238,7 +244,8 @@ static void normalise_rows(struct encoder *e, const struct vex_vector_value *v, 
     ret->values = values;
 }
 
-static uint32_t collect_extras(struct encoder *e, const struct vex_point *point, struct vex_extra_vector *extras)
+static uint32_t collect_extras(struct encoder *e, const struct vex_point *point,
+                               struct vex_extra_vector *extras)
 {
     uint64_t seen = 0;
     uint32_t count = 0;
@@ -251,8 +258,11 @@ static uint32_t collect_extras(struct encoder *e, const struct vex_point *point,
         if (params == NULL || params->kind == VEX_VECTOR_DENSE)
             continue;
         extra = &extras[count++];
-        *extra = (struct vex_extra_vector){
-            .ordinal = params->ordinal, .kind = params->kind, .rows = v->rows, .count = v->count, .values = v->values};
+        *extra = (struct vex_extra_vector){.ordinal = params->ordinal,
+                                           .kind = params->kind,
+                                           .rows = v->rows,
+                                           .count = v->count,
+                                           .values = v->values};
         if (params->kind == VEX_VECTOR_SPARSE)
             sort_sparse(e, v, extra);
         else if (params->distance == VEX_DISTANCE_COSINE)
@@ -334,7 +344,9 @@ static void encode_vectors(struct encoder *e, struct points_plan *plan, size_t c
         }
         for (; dense != 0; dense &= dense - 1) {
             const struct block *block = &plan->blocks[__builtin_ctzll(dense)];
-            check = vex_crc32c(check, e->out.ptr + block->data_at + (size_t)(block->filled - 1) * block->stride, block->stride);
+            check =
+                vex_crc32c(check, e->out.ptr + block->data_at + (size_t)(block->filled - 1) * block->stride,
+                           block->stride);
         }
         memcpy(e->out.ptr + checks_at + 4 * (size_t)p, &check, sizeof check);
     }
@@ -484,7 +496,8 @@ static int encode_op_body(struct encoder *e, const struct vex_op *op)
     case VEX_OP_UPSERT:
         plan.points = op->upsert.points;
         plan.count = op->upsert.count;
-        return encode_points(e, &plan, (uint8_t)op->upsert.mode, op->upsert.merge, true, op->upsert.update_filter);
+        return encode_points(e, &plan, (uint8_t)op->upsert.mode, op->upsert.merge, true,
+                             op->upsert.update_filter);
     case VEX_OP_UPDATE_VECTORS:
         plan.points = op->vectors.points;
         plan.count = op->vectors.count;
@@ -508,8 +521,8 @@ static int encode_op_body(struct encoder *e, const struct vex_op *op)
 static bool is_urgent(enum vex_op_kind kind)
 {
     switch (kind) {
-#define VEX_OP(id, number, urgent, what)                                                                               \
-    case number:                                                                                                       \
+#define VEX_OP(id, number, urgent, what)                                                                     \
+    case number:                                                                                             \
         return urgent;
 #include "engine/mutation.def"
 #undef VEX_OP
@@ -536,8 +549,8 @@ static int encode_op(struct encoder *e, const struct vex_op *op)
     return 0;
 }
 
-int vex_record_encode(const struct vex_config *config, const struct vex_mutation *mutation, char **ret, size_t *ret_len,
-                      bool *ret_urgent, bool *ret_counted, struct vex_err *err)
+int vex_record_encode(const struct vex_config *config, const struct vex_mutation *mutation, char **ret,
+                      size_t *ret_len, bool *ret_urgent, bool *ret_counted, struct vex_err *err)
 {
     struct encoder e = {.config = config, .err = err};
     bool urgent = true;

@@ -38,7 +38,8 @@ int vex_record_open(struct vex_record *record, const void *body, size_t len)
     if (vex_cursor_u32(&record->cursor) != VEX_RECORD_VERSION)
         return VEX_ECORRUPT;
     record->count = vex_cursor_u32(&record->cursor);
-    if (record->cursor.bad || record->count > VEX_RECORD_OPS_MAX || record->count > vex_cursor_left(&record->cursor) / 8)
+    if (record->cursor.bad || record->count > VEX_RECORD_OPS_MAX ||
+        record->count > vex_cursor_left(&record->cursor) / 8)
         return VEX_ECORRUPT;
     return 0;
 }
@@ -106,7 +107,8 @@ static bool decode_blobs(struct vex_cursor *c, const char *start, struct vex_are
     return !c->bad;
 }
 
-static bool decode_block(struct vex_cursor *c, const char *start, uint32_t points, struct vex_record_block *ret)
+static bool decode_block(struct vex_cursor *c, const char *start, uint32_t points,
+                         struct vex_record_block *ret)
 {
     bool norms;
     uint32_t count;
@@ -133,7 +135,8 @@ static bool decode_block(struct vex_cursor *c, const char *start, uint32_t point
     return true;
 }
 
-static bool decode_points(struct vex_cursor *c, struct vex_arena *arena, bool check, struct vex_record_points *ret)
+static bool decode_points(struct vex_cursor *c, struct vex_arena *arena, bool check,
+                          struct vex_record_points *ret)
 {
     const char *start = c->at;
     uint64_t seen = 0;
@@ -144,7 +147,8 @@ static bool decode_points(struct vex_cursor *c, struct vex_arena *arena, bool ch
     ret->block_count = vex_cursor_u8(c);
     vex_cursor_u8(c);
     ret->count = vex_cursor_u32(c);
-    if (c->bad || mode > VEX_UPDATE_ONLY || ret->block_count > VEX_VECTORS_MAX || ret->count > vex_cursor_left(c) / 8)
+    if (c->bad || mode > VEX_UPDATE_ONLY || ret->block_count > VEX_VECTORS_MAX ||
+        ret->count > vex_cursor_left(c) / 8)
         return false;
     ret->mode = (enum vex_upsert_mode)mode;
     if (!decode_ids(c, arena, ret->count, &ret->ids) || !decode_filter(c, arena, &ret->filter))
@@ -213,7 +217,8 @@ static bool decode_path(struct vex_cursor *c, struct vex_arena *arena, struct ve
     return true;
 }
 
-static bool decode_payload(struct vex_cursor *c, struct vex_arena *arena, bool check, struct vex_record_op *ret)
+static bool decode_payload(struct vex_cursor *c, struct vex_arena *arena, bool check,
+                           struct vex_record_op *ret)
 {
     struct vex_str payload;
 

@@ -52,14 +52,15 @@ struct vex_record {
 /* VEX_ECORRUPT when it is not a record. */
 int vex_record_open(struct vex_record *record, const void *body, size_t len);
 /* Decodes the next of `count` operations. check: payloads and ids are verified too (bytes that came from a disk). */
-int vex_record_next(struct vex_record *record, struct vex_arena *arena, bool check, struct vex_record_op *ret);
+int vex_record_next(struct vex_record *record, struct vex_arena *arena, bool check,
+                    struct vex_record_op *ret);
 
 /* Paths as steps: a literal key has no text that would parse back. */
 void vex_record_put_path(struct vex_buf *out, const struct vex_path *path);
 
 /* Checks the mutation against the configuration and encodes it. *ret is on the heap (vex_mem_free). Errors are those of
  * vex_collection_submit; *ret_counted says that a refused mutation still takes an operation number, as the peer has it. */
-int vex_record_encode(const struct vex_config *config, const struct vex_mutation *mutation, char **ret, size_t *ret_len,
-                      bool *ret_urgent, bool *ret_counted, struct vex_err *err);
+int vex_record_encode(const struct vex_config *config, const struct vex_mutation *mutation, char **ret,
+                      size_t *ret_len, bool *ret_urgent, bool *ret_counted, struct vex_err *err);
 
 #endif

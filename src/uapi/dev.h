@@ -19,7 +19,13 @@
 #include "base/io.h"
 
 enum vex_element { VEX_ELEMENT_F32, VEX_ELEMENT_F16, VEX_ELEMENT_U8, VEX_ELEMENT_COUNT };
-enum vex_distance { VEX_DISTANCE_L2, VEX_DISTANCE_COSINE, VEX_DISTANCE_DOT, VEX_DISTANCE_L1, VEX_DISTANCE_COUNT };
+enum vex_distance {
+    VEX_DISTANCE_L2,
+    VEX_DISTANCE_COSINE,
+    VEX_DISTANCE_DOT,
+    VEX_DISTANCE_L1,
+    VEX_DISTANCE_COUNT
+};
 
 #define VEX_DIM_MAX 65536
 
@@ -43,11 +49,13 @@ struct vex_dev_search {
     uint32_t count;       /* queries, 1 .. 1024 */
     uint32_t k;           /* hits a query, at least 1 */
     enum vex_distance distance;
-    uint32_t first, slots;  /* range [first, first + slots) */
-    const uint64_t *allow;  /* bit i: slot i of the file may match; NULL: all of the range. The words of the range that
+    uint32_t first, slots; /* range [first, first + slots) */
+    const uint64_t
+        *allow; /* bit i: slot i of the file may match; NULL: all of the range. The words of the range that
                              * the file has slots for are read */
-    struct vex_dev_hit *hits; /* out: count x k, nearest first; of a row only the first min(k, candidates) are touched */
-    uint32_t *found;          /* out: hits of each query, <= k */
+    struct vex_dev_hit
+        *hits; /* out: count x k, nearest first; of a row only the first min(k, candidates) are touched */
+    uint32_t *found;              /* out: hits of each query, <= k */
     const _Atomic int *cancelled; /* looked at between blocks; NULL: never. Non-zero: VEX_ECANCELLED */
 };
 
@@ -60,23 +68,28 @@ struct vex_dev_ops {
     /* Takes a file opened for writing (reading suffices when `create` is false and nothing is written). create: writes a
      * fresh header for *layout. Otherwise the header is checked against the dimensions and element of *layout. The file
      * stays owned by the caller and must outlive the attachment. */
-    int (*attach)(struct vex_dev *dev, struct vex_io *io, struct vex_file *file, struct vex_dev_layout *layout, bool create,
-                  struct vex_dev_file **ret, struct vex_err *err);
+    int (*attach)(struct vex_dev *dev, struct vex_io *io, struct vex_file *file,
+                  struct vex_dev_layout *layout, bool create, struct vex_dev_file **ret, struct vex_err *err);
     void (*detach)(struct vex_dev *dev, struct vex_dev_file *df);
     /* Writes count slots from first on, data = count x stride packed elements (padding zero). Extends the file; slots
      * left out before `first` read as zeros. VEX_ENO_SPACE leaves the file's length as it was. */
-    int (*write)(struct vex_dev *dev, struct vex_dev_file *df, uint32_t first, uint32_t count, const void *data);
+    int (*write)(struct vex_dev *dev, struct vex_dev_file *df, uint32_t first, uint32_t count,
+                 const void *data);
     /* A slot the file does not hold is refused (VEX_EBAD_INPUT) before anything is done, here and by clear. Ranges of
      * scan and search may reach beyond the file: there is nothing. ret: count x stride bytes. */
-    int (*read)(struct vex_dev *dev, struct vex_dev_file *df, const uint32_t *slots, uint32_t count, void *ret);
+    int (*read)(struct vex_dev *dev, struct vex_dev_file *df, const uint32_t *slots, uint32_t count,
+                void *ret);
     /* Streams on from *cursor (0 at first): the next at most `max` allowed slots below `end`, their numbers and elements.
      * *ret_count 0: done. */
-    int (*scan)(struct vex_dev *dev, struct vex_dev_file *df, uint32_t *cursor, uint32_t end, const uint64_t *allow,
-                uint32_t max, uint32_t *ret_slots, void *ret_data, uint32_t *ret_count);
+    int (*scan)(struct vex_dev *dev, struct vex_dev_file *df, uint32_t *cursor, uint32_t end,
+                const uint64_t *allow, uint32_t max, uint32_t *ret_slots, void *ret_data,
+                uint32_t *ret_count);
     int (*search)(struct vex_dev *dev, struct vex_dev_file *df, const struct vex_dev_search *search);
-    int (*clear)(struct vex_dev *dev, struct vex_dev_file *df, const uint32_t *slots, uint32_t count); /* zeros */
+    int (*clear)(struct vex_dev *dev, struct vex_dev_file *df, const uint32_t *slots,
+                 uint32_t count); /* zeros */
     int (*sync)(struct vex_dev *dev, struct vex_dev_file *df);
-    int (*truncate)(struct vex_dev *dev, struct vex_dev_file *df, uint64_t slots); /* keeps so many; never extends */
+    int (*truncate)(struct vex_dev *dev, struct vex_dev_file *df,
+                    uint64_t slots); /* keeps so many; never extends */
     /* Makes the read-only map cover `slots` slots; the address may change. */
     int (*reserve)(struct vex_dev *dev, struct vex_dev_file *df, uint64_t slots);
     /* Address of slot 0 in the map; valid until the next reserve, truncate or detach. A write that outgrows the map

@@ -10,6 +10,7 @@ import random
 import sys
 import threading
 import time
+import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
@@ -19,6 +20,7 @@ from test.lib.server import Server  # noqa: E402
 
 # Without it channels of one process share connections, and with them the back-off after a crash.
 OWN_CONNECTION = {"grpc.use_local_subchannel_pool": 1}
+warnings.filterwarnings("ignore", message=".*primary_user_agent")
 COLLECTION, DIM, IDS_PER_WORKER, BATCH_MAX = "crash", 8, 400, 40
 
 

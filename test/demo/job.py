@@ -4,6 +4,7 @@ Used by `make demo` (5,000 texts) and by the tests (fewer). Raises AssertionErro
 """
 import threading
 import time
+import warnings
 
 import chromadb
 import numpy as np
@@ -11,6 +12,7 @@ from qdrant_client import QdrantClient, models
 
 # Without it channels of one process share connections, and with them the back-off after a crash.
 OWN_CONNECTION = {"grpc.use_local_subchannel_pool": 1}
+warnings.filterwarnings("ignore", message=".*primary_user_agent")
 COLLECTION = "debian"
 
 

@@ -48,7 +48,8 @@ static struct vex_collection *find(struct kit *kit, int name)
     struct vex_collection *collection = NULL;
     struct vex_err err;
 
-    return vex_engine_find(kit->engine, vex_str_c(names[name]), false, &collection, &err) == 0 ? collection : NULL;
+    return vex_engine_find(kit->engine, vex_str_c(names[name]), false, &collection, &err) == 0 ? collection
+                                                                                               : NULL;
 }
 
 static bool step_catalog(struct kit *kit, struct state *state, int name)
@@ -63,7 +64,8 @@ static bool step_catalog(struct kit *kit, struct state *state, int name)
         state->there[name] = false;
     } else {
         struct vex_config *config = kit_config();
-        rc = vex_engine_create(kit->engine, tenant, database, vex_str_c(names[name]), config, false, NULL, &found, &err);
+        rc = vex_engine_create(kit->engine, tenant, database, vex_str_c(names[name]), config, false, NULL,
+                               &found, &err);
         vex_config_unref(config);
         state->there[name] = true;
         memset(&state->models[name], 0, sizeof state->models[name]);
@@ -73,8 +75,8 @@ static bool step_catalog(struct kit *kit, struct state *state, int name)
 }
 
 /* *ret_wait: the answer promised durability. */
-static bool step_mutate(struct kit *kit, struct state *state, int name, struct kit_random *random, struct vex_arena *arena,
-                        bool *ret_wait)
+static bool step_mutate(struct kit *kit, struct state *state, int name, struct kit_random *random,
+                        struct vex_arena *arena, bool *ret_wait)
 {
     struct vex_collection *collection = find(kit, name);
     struct kit_call call;
@@ -249,7 +251,8 @@ static bool same_state(struct kit *kit, const struct state *state, char *why, si
     return true;
 }
 
-static bool matches_prefix(const struct run *run, struct kit *kit, size_t index, enum promise promise, char *why, size_t size)
+static bool matches_prefix(const struct run *run, struct kit *kit, size_t index, enum promise promise,
+                           char *why, size_t size)
 {
     size_t least = 0, most = 0;
 
@@ -271,8 +274,8 @@ static bool matches_prefix(const struct run *run, struct kit *kit, size_t index,
 }
 
 /* Opens the disk after a crash and judges it; now and then crashes again right after the recovery. */
-static bool judge(const struct run *run, struct vex_sim *disk, size_t index, enum promise promise, bool again, uint64_t seed,
-                  bool loud)
+static bool judge(const struct run *run, struct vex_sim *disk, size_t index, enum promise promise, bool again,
+                  uint64_t seed, bool loud)
 {
     char why[256] = "cannot be opened";
     struct kit kit;
@@ -283,7 +286,8 @@ static bool judge(const struct run *run, struct vex_sim *disk, size_t index, enu
     if (!fine && loud)
         fprintf(stderr, "crash at operation %zu, seed %llu: %s\n", index, (unsigned long long)seed, why);
     if (fine && again) {
-        struct vex_sim *second = vex_sim_crash(disk, (enum vex_sim_policy)(seed % VEX_SIM_POLICY_COUNT), seed);
+        struct vex_sim *second =
+            vex_sim_crash(disk, (enum vex_sim_policy)(seed % VEX_SIM_POLICY_COUNT), seed);
         fine = judge(run, second, index, promise, false, seed + 1, loud);
         vex_sim_free(second);
     }
@@ -293,7 +297,8 @@ static bool judge(const struct run *run, struct vex_sim *disk, size_t index, enu
 }
 
 /* About `states` crash states spread over the run; *ret_bad of them were wrong. */
-static size_t sweep(const struct run *run, size_t states, int policy, enum promise promise, bool loud, size_t *ret_bad)
+static size_t sweep(const struct run *run, size_t states, int policy, enum promise promise, bool loud,
+                    size_t *ret_bad)
 {
     struct vex_sim *replica = vex_sim_replica(run->sim);
     size_t ops = vex_sim_op_count(run->sim), done = 0;
@@ -304,9 +309,11 @@ static size_t sweep(const struct run *run, size_t states, int policy, enum promi
 
         for (; done < due && (loud || *ret_bad == 0); done++) {
             uint64_t seed = index * 1000 + done;
-            enum vex_sim_policy chosen = (enum vex_sim_policy)(policy >= 0 ? policy : (int)(done % VEX_SIM_POLICY_COUNT));
+            enum vex_sim_policy chosen =
+                (enum vex_sim_policy)(policy >= 0 ? policy : (int)(done % VEX_SIM_POLICY_COUNT));
             struct vex_sim *disk = vex_sim_crash(replica, chosen, seed);
-            enum promise held = promise == PROMISE_DURABLE && chosen == VEX_SIM_KEEP_ALL ? PROMISE_WRITTEN : promise;
+            enum promise held =
+                promise == PROMISE_DURABLE && chosen == VEX_SIM_KEEP_ALL ? PROMISE_WRITTEN : promise;
 
             *ret_bad += !judge(run, disk, index, held, loud && done % 20 == 0, seed, loud);
             vex_sim_free(disk);

@@ -17,11 +17,13 @@ static struct vex_dev *dev;
 static char dir[] = "/tmp/vex_engine_catalog_XXXXXX";
 static struct vex_err err;
 
-static int create(struct vex_str tenant, struct vex_str database, const char *name, bool get, bool *ret_created)
+static int create(struct vex_str tenant, struct vex_str database, const char *name, bool get,
+                  bool *ret_created)
 {
     struct vex_config *config = kit_config();
     bool created = false;
-    int rc = vex_engine_create(kit.engine, tenant, database, vex_str_c(name), config, get, NULL, &created, &err);
+    int rc =
+        vex_engine_create(kit.engine, tenant, database, vex_str_c(name), config, get, NULL, &created, &err);
 
     vex_config_unref(config);
     if (ret_created != NULL)
@@ -58,10 +60,10 @@ static void reopen(void)
     CU_ASSERT_EQUAL_FATAL(kit_open(&kit), 0);
 }
 
-#define FAILS(call, code, message)                                                                                     \
-    do {                                                                                                               \
-        CU_ASSERT_EQUAL((call), (code));                                                                               \
-        CU_ASSERT_STRING_EQUAL(err.text, (message));                                                                   \
+#define FAILS(call, code, message)                                                                           \
+    do {                                                                                                     \
+        CU_ASSERT_EQUAL((call), (code));                                                                     \
+        CU_ASSERT_STRING_EQUAL(err.text, (message));                                                         \
     } while (0)
 
 static int alias(int kind, const char *name, const char *collection, const char *to)
@@ -124,7 +126,7 @@ static void test_aliases(void)
     CU_ASSERT_TRUE(vex_str_eq_c(list[0].alias, "al3"));
     CU_ASSERT_TRUE(vex_str_eq_c(list[0].collection, "base"));
     CU_ASSERT_EQUAL(alias(VEX_ALIAS_CREATE, "al3", "full", ""), 0); /* moves */
-    CU_ASSERT_TRUE(drop("full"));                                    /* takes its aliases along */
+    CU_ASSERT_TRUE(drop("full"));                                   /* takes its aliases along */
     CU_ASSERT_FALSE(exists("al3", true));
     reopen();
     CU_ASSERT_EQUAL(vex_engine_aliases(kit.engine, NULL, &arena, &list), 0);
@@ -142,11 +144,14 @@ static void test_tenants(void)
 
     vex_arena_init(&arena, 0);
     CU_ASSERT_EQUAL(vex_engine_tenant(kit.engine, TENANT, &arena, &resource, &err), 0);
-    FAILS(vex_engine_tenant(kit.engine, VEX_STR("nope"), &arena, &resource, &err), VEX_ENOT_FOUND, "Tenant [nope] not found");
+    FAILS(vex_engine_tenant(kit.engine, VEX_STR("nope"), &arena, &resource, &err), VEX_ENOT_FOUND,
+          "Tenant [nope] not found");
     CU_ASSERT_EQUAL(vex_engine_create_tenant(kit.engine, VEX_STR("t1x"), &err), 0);
-    FAILS(vex_engine_create_tenant(kit.engine, VEX_STR("t1x"), &err), VEX_EEXISTS, "Tenant [t1x] already exists");
+    FAILS(vex_engine_create_tenant(kit.engine, VEX_STR("t1x"), &err), VEX_EEXISTS,
+          "Tenant [t1x] already exists");
     CU_ASSERT_EQUAL(vex_engine_set_tenant_resource(kit.engine, VEX_STR("t1x"), VEX_STR("res"), &err), 0);
-    CU_ASSERT_EQUAL(vex_engine_set_tenant_resource(kit.engine, VEX_STR("t1x"), VEX_STR("res"), &err), VEX_EEXISTS);
+    CU_ASSERT_EQUAL(vex_engine_set_tenant_resource(kit.engine, VEX_STR("t1x"), VEX_STR("res"), &err),
+                    VEX_EEXISTS);
     CU_ASSERT_EQUAL(vex_engine_create_database(kit.engine, VEX_STR("t1x"), VEX_STR("db1"), &err), 0);
     FAILS(vex_engine_create_database(kit.engine, VEX_STR("t1x"), VEX_STR("db1"), &err), VEX_EEXISTS,
           "Database [db1] already exists");
@@ -162,13 +167,15 @@ static void test_tenants(void)
     FAILS(vex_engine_database(kit.engine, TENANT, VEX_STR("nope"), &arena, &info, &err), VEX_ENOT_FOUND,
           "Database [nope] not found. Are you sure it exists?");
     CU_ASSERT_EQUAL(
-        vex_engine_find_in(kit.engine, VEX_STR("t1x"), VEX_STR("db1"), VEX_STR("inner"), &collection, &err), 0);
+        vex_engine_find_in(kit.engine, VEX_STR("t1x"), VEX_STR("db1"), VEX_STR("inner"), &collection, &err),
+        0);
     CU_ASSERT_EQUAL(vex_engine_drop_database(kit.engine, VEX_STR("t1x"), VEX_STR("db1"), &err), 0);
     FAILS(vex_engine_drop_database(kit.engine, VEX_STR("t1x"), VEX_STR("db1"), &err), VEX_ENOT_FOUND,
           "Database [db1] not found");
     CU_ASSERT_FALSE(exists("t1x~db1~inner", false));
     struct vex_collection_data data;
-    FAILS(vex_collection_read_begin(collection, &data, &err), VEX_ENOT_FOUND, "Collection `inner` doesn't exist!");
+    FAILS(vex_collection_read_begin(collection, &data, &err), VEX_ENOT_FOUND,
+          "Collection `inner` doesn't exist!");
     vex_collection_unref(collection);
     CU_ASSERT_EQUAL(vex_engine_reset(kit.engine, &err), 0);
     CU_ASSERT_EQUAL(vex_engine_tenant(kit.engine, VEX_STR("t1x"), &arena, &resource, &err), VEX_ENOT_FOUND);
@@ -193,7 +200,8 @@ static int remove_dot(void *arg, struct vex_config *config, struct vex_err *e)
     (void)e;
     for (uint32_t i = 0; i < config->vector_count; i++)
         if (vex_str_eq_c(config->vectors[i].name, "dot")) {
-            memmove(&config->vectors[i], &config->vectors[i + 1], (config->vector_count - i - 1) * sizeof *config->vectors);
+            memmove(&config->vectors[i], &config->vectors[i + 1],
+                    (config->vector_count - i - 1) * sizeof *config->vectors);
             config->vector_count--;
             break;
         }
@@ -208,8 +216,8 @@ static int add_dot(void *arg, struct vex_config *config, struct vex_err *e)
     return vex_config_add_vector(config, &params, e);
 }
 
-static int submit_vectors(struct vex_collection *collection, struct kit_call *call, uint64_t id, const char *name,
-                          uint32_t size, bool start_only)
+static int submit_vectors(struct vex_collection *collection, struct kit_call *call, uint64_t id,
+                          const char *name, uint32_t size, bool start_only)
 {
     static const float values[] = {1, 2, 3, 4};
     struct vex_vector_value vectors[2] = {{.name = NO_NAME, .values = values, .count = 4},
@@ -217,7 +225,8 @@ static int submit_vectors(struct vex_collection *collection, struct kit_call *ca
     struct vex_point point = {.id = vex_id_num(id), .vectors = vectors, .vector_count = size > 0 ? 2 : 1};
     struct vex_op op = {.kind = VEX_OP_UPSERT, .upsert = {.points = &point, .count = 1}};
 
-    return start_only ? kit_start(call, collection, &op, 1, true) : kit_submit(call, collection, &op, 1, true);
+    return start_only ? kit_start(call, collection, &op, 1, true)
+                      : kit_submit(call, collection, &op, 1, true);
 }
 
 /* Vector names come and go while writes are queued; a name made anew is empty and has its new size. */
@@ -236,7 +245,8 @@ static void test_alter(void)
     FAILS(vex_engine_alter(kit.engine, collection, NO_NAME, refuse, NULL, &err), VEX_EBAD_INPUT, "no");
     FAILS(vex_engine_alter(kit.engine, collection, VEX_STR("taken"), NULL, NULL, &err), VEX_EEXISTS,
           "Collection `taken` already exists!");
-    CU_ASSERT_EQUAL(vex_engine_alter(kit.engine, collection, VEX_STR("nick"), NULL, NULL, &err), VEX_EBAD_INPUT);
+    CU_ASSERT_EQUAL(vex_engine_alter(kit.engine, collection, VEX_STR("nick"), NULL, NULL, &err),
+                    VEX_EBAD_INPUT);
     for (uint64_t i = 0; i < N; i++)
         CU_ASSERT_EQUAL_FATAL(submit_vectors(collection, &calls[i], i, "dot", 4, true), 0);
     CU_ASSERT_EQUAL(vex_engine_alter(kit.engine, collection, VEX_STR("altered"), remove_dot, NULL, &err), 0);
@@ -271,8 +281,9 @@ static void test_fix_size(void)
     bool created;
 
     CU_ASSERT_EQUAL(vex_config_add_vector(config, &params, &err), 0);
-    CU_ASSERT_EQUAL_FATAL(
-        vex_engine_create(kit.engine, TENANT, DATABASE, VEX_STR("unsized"), config, false, &collection, &created, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(vex_engine_create(kit.engine, TENANT, DATABASE, VEX_STR("unsized"), config, false,
+                                            &collection, &created, &err),
+                          0);
     vex_config_unref(config);
     CU_ASSERT_EQUAL(submit_vectors(collection, &call, 1, "", 0, false), VEX_EPRECONDITION);
     CU_ASSERT_EQUAL(vex_collection_fix_size(kit.engine, collection, NO_NAME, 4, &err), 0);
@@ -353,9 +364,10 @@ static void test_refused(void)
     vex_collection_unref(bad);
     kit_close(&kit);
     snprintf(path, sizeof path,
-             "%s/collections/%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x/manifest", dir, info.uuid[0],
-             info.uuid[1], info.uuid[2], info.uuid[3], info.uuid[4], info.uuid[5], info.uuid[6], info.uuid[7], info.uuid[8],
-             info.uuid[9], info.uuid[10], info.uuid[11], info.uuid[12], info.uuid[13], info.uuid[14], info.uuid[15]);
+             "%s/collections/%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x/manifest",
+             dir, info.uuid[0], info.uuid[1], info.uuid[2], info.uuid[3], info.uuid[4], info.uuid[5],
+             info.uuid[6], info.uuid[7], info.uuid[8], info.uuid[9], info.uuid[10], info.uuid[11],
+             info.uuid[12], info.uuid[13], info.uuid[14], info.uuid[15]);
     file = fopen(path, "r+b");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     fseek(file, 30, SEEK_SET);
@@ -383,7 +395,8 @@ static void test_folder_errors(void)
 
     CU_ASSERT_EQUAL(vex_engine_open(&other.options, &second, &err), VEX_ELOCKED);
     kit_close(&kit);
-    snprintf(command, sizeof command, "cp %s/catalog %s/catalog.kept && printf x >> %s/catalog", dir, dir, dir);
+    snprintf(command, sizeof command, "cp %s/catalog %s/catalog.kept && printf x >> %s/catalog", dir, dir,
+             dir);
     CU_ASSERT_EQUAL(system(command), 0);
     FAILS(vex_engine_open(&kit.options, &second, &err), VEX_ECORRUPT, "the catalog's file is damaged");
     snprintf(command, sizeof command, "mv %s/catalog.kept %s/catalog", dir, dir);
@@ -403,12 +416,14 @@ static void test_lost_catalog(void)
     CU_ASSERT_EQUAL(submit_vectors(collection, &call, 1, "dot", 4, false), 0);
     vex_collection_unref(collection);
     kit_close(&kit);
-    snprintf(command, sizeof command, "mv %s/catalog %s.catalog; rm -rf %s.wal; cp -r %s/wal %s.wal; rm %s/wal/*", dir, dir, dir,
-             dir, dir, dir);
+    snprintf(command, sizeof command,
+             "mv %s/catalog %s.catalog; rm -rf %s.wal; cp -r %s/wal %s.wal; rm %s/wal/*", dir, dir, dir, dir,
+             dir, dir);
     CU_ASSERT_EQUAL(system(command), 0);
     CU_ASSERT_EQUAL(vex_engine_open(&kit.options, &kit.engine, &err), VEX_ECORRUPT);
     CU_ASSERT_EQUAL(count_entries("collections"), 1);
-    snprintf(command, sizeof command, "mv %s.catalog %s/catalog; rm -rf %s/wal; mv %s.wal %s/wal", dir, dir, dir, dir, dir);
+    snprintf(command, sizeof command, "mv %s.catalog %s/catalog; rm -rf %s/wal; mv %s.wal %s/wal", dir, dir,
+             dir, dir, dir);
     CU_ASSERT_EQUAL(system(command), 0);
     CU_ASSERT_EQUAL_FATAL(kit_open(&kit), 0);
     CU_ASSERT_TRUE(exists("precious", false));

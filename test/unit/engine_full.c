@@ -16,8 +16,9 @@ static struct vex_collection *make(struct kit *kit, const char *name)
     struct vex_collection *collection = NULL;
     bool created;
 
-    CU_ASSERT_EQUAL_FATAL(vex_engine_create(kit->engine, VEX_STR(VEX_DEFAULT_TENANT), VEX_STR(VEX_DEFAULT_DATABASE),
-                                            vex_str_c(name), config, true, &collection, &created, &err),
+    CU_ASSERT_EQUAL_FATAL(vex_engine_create(kit->engine, VEX_STR(VEX_DEFAULT_TENANT),
+                                            VEX_STR(VEX_DEFAULT_DATABASE), vex_str_c(name), config, true,
+                                            &collection, &created, &err),
                           0);
     vex_config_unref(config);
     return collection;
@@ -134,40 +135,57 @@ static void test_waits_for_space(void)
     vex_sim_free(sim);
 }
 
-/* No space at all from the first byte of the payload file on: the write stalls for sure. */
+/* A small record that grows much: payload for all points. It stalls for sure, and is applied once there is space. */
 static void test_stalls(void)
 {
-    enum { MORE = 2000 };
+    enum { POINTS = 200, MORE = 2000 };
     static struct kit_call more[MORE];
     struct vex_sim *sim = vex_sim_new(3);
     struct kit kit;
     struct vex_collection *collection;
+    struct vex_filter all = {0};
+    struct vex_op op = {.kind = VEX_OP_SET_PAYLOAD, .payload = {.selector = {.filter = &all}}};
+    struct vex_arena arena;
+    struct vex_buf payload;
     struct kit_call call;
     uint32_t count = 0;
 
+    vex_arena_init(&arena, 0);
     kit_init(&kit, vex_sim_io(sim), "/data", dev, pool);
     CU_ASSERT_EQUAL_FATAL(kit_open(&kit), 0);
     collection = make(&kit, "c");
-    vex_sim_capacity(sim, vex_sim_used(sim) + 30000);
+    for (uint64_t i = 0; i < POINTS; i++)
+        CU_ASSERT_EQUAL_FATAL(put_and_wait(collection, i, 10), 0);
+    vex_buf_init(&payload, &arena);
+    vex_value_put_map(&payload, 1);
+    vex_value_put_text(&payload, VEX_STR("more"));
+    vex_value_put_text(&payload, vex_str(vex_arena_zalloc(&arena, 2000), 2000));
+    op.payload.payload = vex_buf_str(&payload);
+    vex_sim_capacity(sim, vex_sim_used(sim) + 5000);
     vex_sim_advance(sim, UINT64_C(200000000));
-    CU_ASSERT_EQUAL_FATAL(put(&call, collection, 2, 25000), 0);
+    CU_ASSERT_EQUAL_FATAL(kit_start(&call, collection, &op, 1, true), 0);
     /* Small writes are taken until the applier has found that there is no space. */
-    while (count < MORE && put(&more[count], collection, 10 + count, 10) == 0) {
+    while (count < MORE && put(&more[count], collection, POINTS + count, 10) == 0) {
         count++;
-        usleep(5000);
+        usleep(1000);
     }
     CU_ASSERT_TRUE(count < MORE);
+    CU_ASSERT_STRING_EQUAL(more[count].err.text,
+                           "The disk is full: writes are refused, reads and deletes go on");
     CU_ASSERT_FALSE(call.done);
     CU_ASSERT_FALSE(vex_engine_read_only(kit.engine));
-    CU_ASSERT_EQUAL(points(collection), 0);
+    CU_ASSERT_EQUAL(points(collection), POINTS);
     vex_sim_capacity(sim, 0);
     vex_sim_advance(sim, UINT64_C(200000000));
     CU_ASSERT_EQUAL(kit_wait(&call), 0);
+    CU_ASSERT_EQUAL(call.results[0].affected, POINTS);
     for (uint32_t i = 0; i < count; i++)
         CU_ASSERT_EQUAL(kit_wait(&more[i]), 0);
-    CU_ASSERT_EQUAL(points(collection), count + 1);
+    CU_ASSERT_EQUAL(points(collection), POINTS + count);
+    CU_ASSERT_EQUAL(put_and_wait(collection, 0, 10), 0);
     vex_collection_unref(collection);
     kit_close(&kit);
+    vex_arena_done(&arena);
     vex_sim_free(sim);
 }
 
@@ -187,8 +205,8 @@ static void test_failed_sync(void)
     CU_ASSERT_TRUE(vex_engine_read_only(kit.engine));
     vex_sim_fail_clear(sim);
     CU_ASSERT_EQUAL(put_and_wait(collection, 3, 100), VEX_EREAD_ONLY);
-    CU_ASSERT_EQUAL(vex_engine_drop(kit.engine, VEX_STR(VEX_DEFAULT_TENANT), VEX_STR(VEX_DEFAULT_DATABASE), VEX_STR("c"), &found,
-                                    &err),
+    CU_ASSERT_EQUAL(vex_engine_drop(kit.engine, VEX_STR(VEX_DEFAULT_TENANT), VEX_STR(VEX_DEFAULT_DATABASE),
+                                    VEX_STR("c"), &found, &err),
                     VEX_EREAD_ONLY);
     CU_ASSERT_TRUE(points(collection) >= 1 && points(collection) <= 2);
     vex_collection_unref(collection);

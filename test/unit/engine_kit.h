@@ -23,7 +23,8 @@ struct kit {
     char dir[64];
 };
 
-static inline void kit_init(struct kit *kit, struct vex_io *io, const char *dir, struct vex_dev *dev, struct vex_pool *pool)
+static inline void kit_init(struct kit *kit, struct vex_io *io, const char *dir, struct vex_dev *dev,
+                            struct vex_pool *pool)
 {
     memset(kit, 0, sizeof *kit);
     snprintf(kit->dir, sizeof kit->dir, "%s", dir);
@@ -81,13 +82,14 @@ static inline void kit_done(struct vex_mutation *mutation, int code, const struc
     pthread_mutex_unlock(&call->lock);
 }
 
-static inline int kit_start(struct kit_call *call, struct vex_collection *collection, struct vex_op *ops, uint32_t count,
-                            bool wait)
+static inline int kit_start(struct kit_call *call, struct vex_collection *collection, struct vex_op *ops,
+                            uint32_t count, bool wait)
 {
     memset(call, 0, sizeof *call);
     pthread_mutex_init(&call->lock, NULL);
     pthread_cond_init(&call->cond, NULL);
-    call->mutation = (struct vex_mutation){.ops = ops, .count = count, .wait = wait, .done = kit_done, .arg = call};
+    call->mutation =
+        (struct vex_mutation){.ops = ops, .count = count, .wait = wait, .done = kit_done, .arg = call};
     return vex_collection_submit(collection, &call->mutation, &call->err);
 }
 
@@ -100,8 +102,8 @@ static inline int kit_wait(struct kit_call *call)
     return call->code;
 }
 
-static inline int kit_submit(struct kit_call *call, struct vex_collection *collection, struct vex_op *ops, uint32_t count,
-                             bool wait)
+static inline int kit_submit(struct kit_call *call, struct vex_collection *collection, struct vex_op *ops,
+                             uint32_t count, bool wait)
 {
     int rc = kit_start(call, collection, ops, count, wait);
 
@@ -124,8 +126,9 @@ struct kit_point {
     bool live;
     uint64_t version;
     int has_keys, keys[KIT_KEYS];
-    unsigned has;                      /* vectors */
-    float values[KIT_NAMES][2 * KIT_DIM]; /* as given; sparse: weights of indices 1, 3, 5, 7; multi: two rows */
+    unsigned has; /* vectors */
+    float values[KIT_NAMES]
+                [2 * KIT_DIM]; /* as given; sparse: weights of indices 1, 3, 5, 7; multi: two rows */
 };
 
 struct kit_model {
@@ -350,7 +353,8 @@ static inline bool kit_update_vectors(struct kit_play *play, struct vex_op *op)
 }
 
 /* Picks points by ids or by filter; false when a strict selector names an unknown id. */
-static inline bool kit_select(struct kit_play *play, struct vex_selector *selector, bool strict, bool chosen[KIT_IDS])
+static inline bool kit_select(struct kit_play *play, struct vex_selector *selector, bool strict,
+                              bool chosen[KIT_IDS])
 {
     memset(chosen, 0, KIT_IDS);
     if (kit_draw(play->random, 3) == 0) {
@@ -473,8 +477,8 @@ static inline bool kit_random_op(struct kit_play *play, struct vex_op *op)
 }
 
 /* A mutation of one to three operations; *ret_code what it must answer. The model's counter moves on. */
-static inline uint32_t kit_random_mutation(struct kit_model *model, struct kit_random *random, struct vex_arena *arena,
-                                           struct vex_op *ops, int *ret_code)
+static inline uint32_t kit_random_mutation(struct kit_model *model, struct kit_random *random,
+                                           struct vex_arena *arena, struct vex_op *ops, int *ret_code)
 {
     uint32_t count = kit_draw(random, 4) == 0 ? 1 + kit_draw(random, 3) : 1;
 
@@ -500,7 +504,8 @@ static inline bool kit_differs(char *why, size_t size, const char *fmt, uint32_t
     return false;
 }
 
-static inline bool kit_same_dense(const struct vex_collection_data *data, uint32_t slot, int name, const struct kit_point *p)
+static inline bool kit_same_dense(const struct vex_collection_data *data, uint32_t slot, int name,
+                                  const struct kit_point *p)
 {
     float got[KIT_DIM], want[KIT_DIM], norm = 0;
 
@@ -529,8 +534,8 @@ static inline bool kit_same_extra(const struct vex_collection_data *data, const 
     return memcmp(extra.values, p->values[name], count * sizeof(float)) == 0;
 }
 
-static inline bool kit_same_point(const struct vex_collection_data *data, uint32_t i, uint32_t slot, const struct kit_point *p,
-                                  char *why, size_t size)
+static inline bool kit_same_point(const struct vex_collection_data *data, uint32_t i, uint32_t slot,
+                                  const struct kit_point *p, char *why, size_t size)
 {
     const struct vex_row *row = vex_rows_at(data->rows, slot);
     struct vex_value payload = vex_collection_payload(data, slot);
@@ -542,11 +547,12 @@ static inline bool kit_same_point(const struct vex_collection_data *data, uint32
     for (int k = 0; k < KIT_KEYS; k++) {
         struct vex_value v = payload.at != NULL ? vex_value_get(payload, vex_str_c(kit_keys[k])) : payload;
         if ((v.at != NULL) != (p->has_keys >> k & 1) || (v.at != NULL && vex_value_int(v) != p->keys[k]))
-            return kit_differs(why, size, "point %u: payload key %llu differs (%llu)", i, (uint64_t)k, v.at != NULL);
+            return kit_differs(why, size, "point %u: payload key %llu differs (%llu)", i, (uint64_t)k,
+                               v.at != NULL);
     }
     if (payload.at != NULL && vex_value_count(payload) != (size_t)__builtin_popcount((unsigned)p->has_keys))
-        return kit_differs(why, size, "point %u: payload has %llu keys, expected %llu", i, vex_value_count(payload),
-                           (uint64_t)__builtin_popcount((unsigned)p->has_keys));
+        return kit_differs(why, size, "point %u: payload has %llu keys, expected %llu", i,
+                           vex_value_count(payload), (uint64_t)__builtin_popcount((unsigned)p->has_keys));
     for (int n = 0; n < KIT_NAMES; n++)
         if ((p->has >> n & 1) != 0 &&
             !(n < KIT_SPARSE ? kit_same_dense(data, slot, n, p) : kit_same_extra(data, row, n, p)))
@@ -554,7 +560,8 @@ static inline bool kit_same_point(const struct vex_collection_data *data, uint32
     return true;
 }
 
-static inline bool kit_same(struct vex_collection *collection, const struct kit_model *model, char *why, size_t size)
+static inline bool kit_same(struct vex_collection *collection, const struct kit_model *model, char *why,
+                            size_t size)
 {
     struct vex_collection_data data;
     struct vex_arena arena;
@@ -579,7 +586,8 @@ static inline bool kit_same(struct vex_collection *collection, const struct kit_
             same = kit_same_point(&data, i, slot, &model->points[i], why, size);
     }
     if (same && vex_rows_live_count(data.rows) != live)
-        same = kit_differs(why, size, "%u: %llu points, expected %llu", 0, vex_rows_live_count(data.rows), live);
+        same =
+            kit_differs(why, size, "%u: %llu points, expected %llu", 0, vex_rows_live_count(data.rows), live);
     if (same && vex_rows_check(data.rows, &err) != 0) {
         snprintf(why, size, "%.200s", err.text);
         same = false;

@@ -1,6 +1,7 @@
 /* Every kind of operation against a plain model, across restarts with and without checkpoints; texts of refused ones. */
 #include <CUnit/Basic.h>
 
+#include "engine/mutation_record.h"
 #include "engine_kit.h"
 
 static struct kit kit;
@@ -15,8 +16,9 @@ static struct vex_collection *make(const char *name)
     struct vex_err err;
     bool created;
 
-    CU_ASSERT_EQUAL_FATAL(vex_engine_create(kit.engine, VEX_STR(VEX_DEFAULT_TENANT), VEX_STR(VEX_DEFAULT_DATABASE),
-                                            vex_str_c(name), config, false, &collection, &created, &err),
+    CU_ASSERT_EQUAL_FATAL(vex_engine_create(kit.engine, VEX_STR(VEX_DEFAULT_TENANT),
+                                            VEX_STR(VEX_DEFAULT_DATABASE), vex_str_c(name), config, false,
+                                            &collection, &created, &err),
                           0);
     vex_config_unref(config);
     return collection;
@@ -145,8 +147,12 @@ static struct vex_op one_point(struct vex_point *point, struct vex_vector_value 
 {
     static const uint32_t indices[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 
-    *vector = (struct vex_vector_value){
-        .name = vex_str_c(name), .kind = kind, .values = values, .count = count, .rows = 1, .indices = indices};
+    *vector = (struct vex_vector_value){.name = vex_str_c(name),
+                                        .kind = kind,
+                                        .values = values,
+                                        .count = count,
+                                        .rows = 1,
+                                        .indices = indices};
     *point = (struct vex_point){.id = vex_id_num(1), .vectors = vector, .vector_count = 1};
     return (struct vex_op){.kind = VEX_OP_UPSERT, .upsert = {.points = point, .count = 1}};
 }
@@ -163,7 +169,8 @@ static void test_refused(void)
     struct kit_call call;
 
     op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, values, 3);
-    expect(collection, &op, VEX_EBAD_INPUT, "Vector dimension error: expected dim: 4, got 3"); /* takes number 1 */
+    expect(collection, &op, VEX_EBAD_INPUT,
+           "Vector dimension error: expected dim: 4, got 3"); /* takes number 1 */
     op = one_point(&point, &vector, "x", VEX_VECTOR_DENSE, values, 4);
     expect(collection, &op, VEX_EBAD_INPUT, "Not existing vector name error: x");
     op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, odd, 4);
@@ -175,8 +182,9 @@ static void test_refused(void)
     expect(collection, &op, VEX_EBAD_INPUT, "Conversion between sparse and regular vectors failed"); /* 3 */
     op = one_point(&point, &vector, "multi", VEX_VECTOR_DENSE, values, 4);
     expect(collection, &op, VEX_EBAD_INPUT, "Conversion between multi and regular vectors failed"); /* 4 */
-    op = (struct vex_op){.kind = VEX_OP_SET_PAYLOAD,
-                         .payload = {.selector = {.ids = &missing, .count = 1}, .payload = VEX_STR("\xa1\x61x\x01")}};
+    op = (struct vex_op){
+        .kind = VEX_OP_SET_PAYLOAD,
+        .payload = {.selector = {.ids = &missing, .count = 1}, .payload = VEX_STR("\xa1\x61x\x01")}};
     expect(collection, &op, VEX_ENOT_FOUND, "No point with id 777 found"); /* 5 */
     op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, values, 4);
     point.id = missing;
@@ -185,8 +193,9 @@ static void test_refused(void)
     op.vectors.count = 1;
     op.vectors.update_filter = NULL;
     expect(collection, &op, VEX_ENOT_FOUND, "No point with id 777 found"); /* 6 */
-    op = (struct vex_op){.kind = VEX_OP_DELETE_VECTORS,
-                         .vector_names = {.selector = {.ids = &missing, .count = 1}, .names = &bad_name, .count = 1}};
+    op = (struct vex_op){
+        .kind = VEX_OP_DELETE_VECTORS,
+        .vector_names = {.selector = {.ids = &missing, .count = 1}, .names = &bad_name, .count = 1}};
     expect(collection, &op, VEX_EBAD_INPUT, "Not existing vector name error: zz"); /* 7 */
     op = (struct vex_op){.kind = VEX_OP_DELETE, .remove = {.ids = &missing, .count = 1}};
     CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
@@ -219,8 +228,9 @@ static void test_limit_and_path(void)
     CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
     CU_ASSERT_EQUAL(call.results[0].affected, 2);
     id = vex_id_num(58);
-    op = (struct vex_op){.kind = VEX_OP_SET_PAYLOAD,
-                         .payload = {.selector = {.ids = &id, .count = 1}, .payload = kit_payload(&arena, 2, keys)}};
+    op = (struct vex_op){
+        .kind = VEX_OP_SET_PAYLOAD,
+        .payload = {.selector = {.ids = &id, .count = 1}, .payload = kit_payload(&arena, 2, keys)}};
     CU_ASSERT_EQUAL(vex_path_parse(&arena, VEX_STR("sub.deep"), &op.payload.key, &err), 0);
     CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
     CU_ASSERT_EQUAL_FATAL(vex_collection_read_begin(collection, &data, &err), 0);
@@ -230,7 +240,8 @@ static void test_limit_and_path(void)
     }
     id = vex_id_num(58);
     slot = vex_rows_find(data.rows, &id);
-    struct vex_value deep = vex_value_get(vex_value_get(vex_collection_payload(&data, slot), VEX_STR("sub")), VEX_STR("deep"));
+    struct vex_value deep =
+        vex_value_get(vex_value_get(vex_collection_payload(&data, slot), VEX_STR("sub")), VEX_STR("deep"));
     CU_ASSERT_PTR_NOT_NULL_FATAL(deep.at);
     CU_ASSERT_PTR_NOT_NULL(vex_value_get(deep, VEX_STR("b")).at);
     vex_collection_read_end(collection);
@@ -280,6 +291,52 @@ static void test_parked(void)
     CU_ASSERT_EQUAL_FATAL(kit_open(&kit), 0);
 }
 
+/* Damaged bytes of a record are refused or read as something harmless, never beyond the end (the sanitizer looks on). */
+static void test_hostile_records(void)
+{
+    struct vex_config *config = kit_config();
+    struct kit_model model = {.next_op = 1};
+    struct kit_random random = {99};
+    struct vex_arena arena, decoded;
+    uint32_t refused = 0, sound = 0;
+
+    vex_arena_init(&arena, 0);
+    vex_arena_init(&decoded, 0);
+    for (int i = 0; i < 4000; i++) {
+        struct vex_op ops[4];
+        struct vex_mutation mutation = {.ops = ops};
+        struct vex_record_op op;
+        struct vex_record record;
+        bool urgent, counted;
+        char *body, *copy;
+        struct vex_err err;
+        size_t len, cut;
+        int code, rc;
+
+        mutation.count = kit_random_mutation(&model, &random, &arena, ops, &code);
+        CU_ASSERT_EQUAL_FATAL(vex_record_encode(config, &mutation, &body, &len, &urgent, &counted, &err), 0);
+        cut = i % 3 == 0 ? kit_draw(&random, (uint32_t)len) : len;
+        copy = vex_mem_alloc(cut); /* of its own, so that a read past the end is seen */
+        memcpy(copy, body, cut);
+        for (uint32_t flips = i % 3 == 1 ? 1 + kit_draw(&random, 4) : 0; flips > 0; flips--)
+            copy[kit_draw(&random, (uint32_t)cut)] ^= (char)(1u << kit_draw(&random, 8));
+        rc = vex_record_open(&record, copy, cut);
+        for (uint32_t o = 0; rc == 0 && o < record.count; o++)
+            rc = vex_record_next(&record, &decoded, true, &op);
+        refused += rc != 0;
+        sound += rc == 0 && i % 3 == 2;
+        vex_mem_free(copy);
+        vex_mem_free(body);
+        vex_arena_reset(&arena);
+        vex_arena_reset(&decoded);
+    }
+    CU_ASSERT_EQUAL(sound, 4000 / 3);
+    CU_ASSERT_TRUE(refused > 1000);
+    vex_arena_done(&arena);
+    vex_arena_done(&decoded);
+    vex_config_unref(config);
+}
+
 int main(void)
 {
     CU_pSuite suite;
@@ -300,6 +357,7 @@ int main(void)
     CU_add_test(suite, "refused", test_refused);
     CU_add_test(suite, "limit_and_path", test_limit_and_path);
     CU_add_test(suite, "parked", test_parked);
+    CU_add_test(suite, "hostile_records", test_hostile_records);
     CU_basic_run_tests();
     failures = CU_get_number_of_failures();
     CU_cleanup_registry();

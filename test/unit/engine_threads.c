@@ -37,8 +37,10 @@ static void *writer(void *arg)
         struct kit_call call;
 
         for (int i = 0; i < BATCH; i++) {
-            vectors[i] = (struct vex_vector_value){.name = vex_str("", 0), .values = values, .count = KIT_DIM};
-            points[i] = (struct vex_point){.id = vex_id_num(base + (uint64_t)i), .vectors = &vectors[i], .vector_count = 1};
+            vectors[i] =
+                (struct vex_vector_value){.name = vex_str("", 0), .values = values, .count = KIT_DIM};
+            points[i] = (struct vex_point){
+                .id = vex_id_num(base + (uint64_t)i), .vectors = &vectors[i], .vector_count = 1};
         }
         wrong += kit_submit(&call, shared, &op, 1, r % 4 == 0) != 0;
     }
@@ -100,7 +102,8 @@ static void *changer(void *arg)
         bool found;
 
         snprintf(name, sizeof name, "n%d", r);
-        wrong += vex_engine_create(kit.engine, tenant, database, vex_str_c(name), config, false, &collection, &found, &err) != 0;
+        wrong += vex_engine_create(kit.engine, tenant, database, vex_str_c(name), config, false, &collection,
+                                   &found, &err) != 0;
         vex_config_unref(config);
         wrong += kit_submit(&call, collection, &op, 1, r % 2 == 0) != 0;
         wrong += vex_engine_alter(kit.engine, shared, vex_str("", 0), add_name, name, &err) != 0;
@@ -119,8 +122,9 @@ static void test_storm(void)
     struct vex_err err;
     bool created;
 
-    CU_ASSERT_EQUAL_FATAL(vex_engine_create(kit.engine, VEX_STR(VEX_DEFAULT_TENANT), VEX_STR(VEX_DEFAULT_DATABASE),
-                                            VEX_STR("shared"), config, false, &shared, &created, &err),
+    CU_ASSERT_EQUAL_FATAL(vex_engine_create(kit.engine, VEX_STR(VEX_DEFAULT_TENANT),
+                                            VEX_STR(VEX_DEFAULT_DATABASE), VEX_STR("shared"), config, false,
+                                            &shared, &created, &err),
                           0);
     vex_config_unref(config);
     for (uintptr_t i = 0; i < WRITERS; i++)

@@ -145,8 +145,8 @@ static int lower_nearest(struct vex_call *call, const Qdrant__QueryPoints *in,
     return 0;
 }
 
-static int lower_examples(struct vex_call *call, Qdrant__VectorInput *const *in, size_t count, struct vex_example **ret,
-                          struct vex_id *ids, uint32_t *id_count)
+static int lower_examples(struct vex_call *call, Qdrant__VectorInput *const *in, size_t count,
+                          struct vex_example **ret, struct vex_id *ids, uint32_t *id_count)
 {
     struct vex_example *examples = VEX_ARENA_ARRAY(&call->arena, struct vex_example, count + 1);
 
@@ -188,7 +188,8 @@ static void leave_out(struct vex_call *call, struct vex_id *ids, uint32_t count,
 static int lower_recommend(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_nearest *ret)
 {
     const Qdrant__RecommendInput *input = in->query->recommend;
-    struct vex_id *ids = VEX_ARENA_ARRAY(&call->arena, struct vex_id, input->n_positive + input->n_negative + 1);
+    struct vex_id *ids =
+        VEX_ARENA_ARRAY(&call->arena, struct vex_id, input->n_positive + input->n_negative + 1);
     struct vex_example *positive, *negative;
     uint32_t id_count = 0;
     int code;

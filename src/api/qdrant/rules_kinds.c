@@ -259,7 +259,8 @@ KIND(some_vectors)
     if (!present(field, message))
         return false;
     vectors = *(const Qdrant__Vectors *const *)member(field, message);
-    if (vectors->vectors_options_case != QDRANT__VECTORS__VECTORS_OPTIONS_VECTORS || vectors->vectors->n_vectors != 0)
+    if (vectors->vectors_options_case != QDRANT__VECTORS__VECTORS_OPTIONS_VECTORS ||
+        vectors->vectors->n_vectors != 0)
         return false;
     say(ret, "must specify vectors to update for point");
     return true;

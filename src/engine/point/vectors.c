@@ -58,7 +58,8 @@ static int attach(struct vex_vectors *vectors, struct vector_file *vf, bool crea
     int rc;
 
     file_path(vectors, vf->ordinal, path);
-    rc = vex_io_open(vectors->io, path, create ? VEX_IO_WRITE | VEX_IO_CREATE | VEX_IO_TRUNC : VEX_IO_WRITE, &vf->file);
+    rc = vex_io_open(vectors->io, path, create ? VEX_IO_WRITE | VEX_IO_CREATE | VEX_IO_TRUNC : VEX_IO_WRITE,
+                     &vf->file);
     if (rc == -ENOENT)
         return vex_err_set(err, VEX_ECORRUPT, "vector file %s is missing", path);
     if (rc < 0)
@@ -132,7 +133,8 @@ static int attach_files(struct vex_vectors *vectors, struct vex_str state, struc
         if (rc != 0)
             return rc;
         if (vf->end < slots)
-            return vex_err_set(err, VEX_ECORRUPT, "vector file %s/v%u.vex is too short", vectors->dir, ordinal);
+            return vex_err_set(err, VEX_ECORRUPT, "vector file %s/v%u.vex is too short", vectors->dir,
+                               ordinal);
     }
     return 0;
 }
@@ -211,7 +213,8 @@ int vex_vectors_configure(struct vex_vectors *vectors, const struct vex_config *
 
 /* ---- writing ---- */
 
-int vex_vectors_write(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count, const void *data)
+int vex_vectors_write(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count,
+                      const void *data)
 {
     struct vector_file *vf = find(vectors, ordinal);
     struct vex_err err;
@@ -224,7 +227,8 @@ int vex_vectors_write(struct vex_vectors *vectors, uint8_t ordinal, const uint32
     for (uint32_t i = 0, run; i < count && rc == 0; i += run) {
         for (run = 1; i + run < count && slots[i + run] == slots[i] + run;)
             run++;
-        rc = vectors->dev->ops->write(vectors->dev, vf->writing, slots[i], run, (const char *)data + (size_t)i * vf->stride);
+        rc = vectors->dev->ops->write(vectors->dev, vf->writing, slots[i], run,
+                                      (const char *)data + (size_t)i * vf->stride);
         if (rc == 0 && (uint64_t)slots[i] + run > vf->end) {
             vf->end = (uint64_t)slots[i] + run;
             vf->grown = true;
@@ -271,7 +275,9 @@ int vex_vectors_sync(struct vex_vectors *vectors)
 
 uint32_t vex_vectors_stride(const struct vex_vector_params *params)
 {
-    return params->kind == VEX_VECTOR_DENSE && params->size != 0 ? vex_dev_stride(params->size, params->element) : 0;
+    return params->kind == VEX_VECTOR_DENSE && params->size != 0
+               ? vex_dev_stride(params->size, params->element)
+               : 0;
 }
 
 float vex_vectors_encode(const struct vex_vector_params *params, const float *values, void *ret)
@@ -299,7 +305,8 @@ float vex_vectors_encode(const struct vex_vector_params *params, const float *va
 
 /* ---- reading ---- */
 
-int vex_vectors_read_stored(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count, void *ret)
+int vex_vectors_read_stored(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots,
+                            uint32_t count, void *ret)
 {
     struct vector_file *vf = find(vectors, ordinal);
 
@@ -344,8 +351,9 @@ int vex_vectors_search(struct vex_vectors *vectors, uint8_t ordinal, struct vex_
     return vectors->dev->ops->search(vectors->dev, vf->df, &clamped);
 }
 
-int vex_vectors_scan(struct vex_vectors *vectors, uint8_t ordinal, uint32_t *cursor, uint32_t end, const uint64_t *allow,
-                     uint32_t max, uint32_t *ret_slots, void *ret_data, uint32_t *ret_count)
+int vex_vectors_scan(struct vex_vectors *vectors, uint8_t ordinal, uint32_t *cursor, uint32_t end,
+                     const uint64_t *allow, uint32_t max, uint32_t *ret_slots, void *ret_data,
+                     uint32_t *ret_count)
 {
     struct vector_file *vf = find(vectors, ordinal);
 
@@ -357,5 +365,6 @@ int vex_vectors_scan(struct vex_vectors *vectors, uint8_t ordinal, uint32_t *cur
     }
     if (end > vf->slots)
         end = (uint32_t)vf->slots;
-    return vectors->dev->ops->scan(vectors->dev, vf->df, cursor, end, allow, max, ret_slots, ret_data, ret_count);
+    return vectors->dev->ops->scan(vectors->dev, vf->df, cursor, end, allow, max, ret_slots, ret_data,
+                                   ret_count);
 }

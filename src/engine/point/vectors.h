@@ -22,14 +22,16 @@ struct vex_vectors;
  * names that is missing, too short or not a sound vector file is VEX_ECORRUPT. What lies beyond the checkpoint is garbage. */
 int vex_vectors_open(struct vex_io *io, struct vex_dev *dev, const char *dir, const struct vex_config *config,
                      struct vex_str state, struct vex_vectors **ret, struct vex_err *err);
-void vex_vectors_state(const struct vex_vectors *vectors, struct vex_buf *ret); /* {u8 ordinal, u64 slots} each */
+void vex_vectors_state(const struct vex_vectors *vectors,
+                       struct vex_buf *ret); /* {u8 ordinal, u64 slots} each */
 void vex_vectors_close(struct vex_vectors *vectors);
 /* Follows a changed configuration: new names appear, files of deleted ones are removed. Exclusive. */
 int vex_vectors_configure(struct vex_vectors *vectors, const struct vex_config *config, struct vex_err *err);
 
 /* Writes `count` stored vectors (stride apart, as vex_vectors_encode lays them out) into slots, runs of consecutive slots in one
  * request each. */
-int vex_vectors_write(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count, const void *data);
+int vex_vectors_write(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count,
+                      const void *data);
 int vex_vectors_reserve(struct vex_vectors *vectors); /* exclusive; before written slots become visible */
 int vex_vectors_sync(struct vex_vectors *vectors);
 /* Bytes between stored vectors of a dense name; 0 for other kinds. */
@@ -39,22 +41,25 @@ float vex_vectors_encode(const struct vex_vector_params *params, const float *va
 /* Stored vector of a slot as floats; the caller knows that the slot has it. */
 int vex_vectors_read(struct vex_vectors *vectors, uint8_t ordinal, uint32_t slot, float *ret);
 /* Stored bytes of slots, stride apart. Also for the writer, of slots it has written and not yet published. */
-int vex_vectors_read_stored(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count, void *ret);
+int vex_vectors_read_stored(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots,
+                            uint32_t count, void *ret);
 /* Exact search over a dense name through the device. */
 int vex_vectors_search(struct vex_vectors *vectors, uint8_t ordinal, struct vex_dev_search *search);
 /* Streams vectors of allowed slots through the device's SCAN. */
-int vex_vectors_scan(struct vex_vectors *vectors, uint8_t ordinal, uint32_t *cursor, uint32_t end, const uint64_t *allow,
-                     uint32_t max, uint32_t *ret_slots, void *ret_data, uint32_t *ret_count);
+int vex_vectors_scan(struct vex_vectors *vectors, uint8_t ordinal, uint32_t *cursor, uint32_t end,
+                     const uint64_t *allow, uint32_t max, uint32_t *ret_slots, void *ret_data,
+                     uint32_t *ret_count);
 
 /* Blobs. build: payload may be absent; extra are the multi and sparse vectors (ordinal from params). */
 struct vex_extra_vector {
     uint8_t ordinal;
     enum vex_vector_kind kind;
-    uint32_t rows, count;     /* multi: rows x count; sparse: count entries */
-    const uint32_t *indices;  /* sparse, ascending */
+    uint32_t rows, count;    /* multi: rows x count; sparse: count entries */
+    const uint32_t *indices; /* sparse, ascending */
     const float *values;
 };
-void vex_blob_build(struct vex_buf *out, struct vex_value payload, const struct vex_extra_vector *extra, uint32_t count);
+void vex_blob_build(struct vex_buf *out, struct vex_value payload, const struct vex_extra_vector *extra,
+                    uint32_t count);
 struct vex_value vex_blob_payload(struct vex_str blob); /* at NULL: none */
 /* Finds one extra vector in a blob; false when it has none of that ordinal. Pointers are into the blob (4-byte aligned). */
 bool vex_blob_vector(struct vex_str blob, uint8_t ordinal, struct vex_extra_vector *ret);
@@ -68,8 +73,8 @@ bool vex_blob_check(struct vex_str blob);
 float vex_score_multi(const struct vex_vector_params *params, const float *query, uint32_t query_rows,
                       const struct vex_extra_vector *stored);
 /* false: no index in common. */
-bool vex_score_sparse(const uint32_t *indices, const float *values, uint32_t count, const struct vex_extra_vector *stored,
-                      float *ret);
+bool vex_score_sparse(const uint32_t *indices, const float *values, uint32_t count,
+                      const struct vex_extra_vector *stored, float *ret);
 
 /* Qdrant's score from a device distance: dot and cosine are negated back, Euclid takes the root. */
 float vex_score_of(enum vex_distance distance, float device_distance);

@@ -11,7 +11,8 @@ static size_t payload_end(size_t payload_len)
     return (4 + payload_len + 3) & ~(size_t)3;
 }
 
-void vex_blob_build(struct vex_buf *out, struct vex_value payload, const struct vex_extra_vector *extra, uint32_t count)
+void vex_blob_build(struct vex_buf *out, struct vex_value payload, const struct vex_extra_vector *extra,
+                    uint32_t count)
 {
     static const char zeros[4];
     size_t len = payload.at != NULL ? vex_value_size(payload) : 0;
@@ -66,7 +67,8 @@ bool vex_blob_next(struct vex_str blob, uint32_t *at, struct vex_extra_vector *r
     head = blob.ptr + *at;
     memcpy(&a, head + 4, sizeof a);
     memcpy(&b, head + 8, sizeof b);
-    *ret = (struct vex_extra_vector){.ordinal = (uint8_t)head[0], .kind = (enum vex_vector_kind)(uint8_t)head[1]};
+    *ret = (struct vex_extra_vector){.ordinal = (uint8_t)head[0],
+                                     .kind = (enum vex_vector_kind)(uint8_t)head[1]};
     data = *at + HEAD;
     if (ret->kind == VEX_VECTOR_SPARSE) {
         size = 8 * (uint64_t)a;

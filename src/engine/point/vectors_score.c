@@ -36,7 +36,8 @@ float vex_score_multi(const struct vex_vector_params *params, const float *query
         float best = INFINITY;
 
         for (uint32_t r = 0; r < stored->rows; r++) {
-            float d = dist(query + (size_t)q * stored->count, stored->values + (size_t)r * stored->count, stored->count);
+            float d = dist(query + (size_t)q * stored->count, stored->values + (size_t)r * stored->count,
+                           stored->count);
             if (d < best)
                 best = d;
         }
@@ -45,8 +46,8 @@ float vex_score_multi(const struct vex_vector_params *params, const float *query
     return vex_score_of(params->distance, sum);
 }
 
-bool vex_score_sparse(const uint32_t *indices, const float *values, uint32_t count, const struct vex_extra_vector *stored,
-                      float *ret)
+bool vex_score_sparse(const uint32_t *indices, const float *values, uint32_t count,
+                      const struct vex_extra_vector *stored, float *ret)
 {
     bool common = false;
     float sum = 0;

@@ -95,7 +95,8 @@ static int copy_rows(struct vex_read *read, const struct vex_vector_params *para
     return 0;
 }
 
-static int resolve_vector(struct vex_read *read, struct vex_query *query, const struct vex_vector_value *given)
+static int resolve_vector(struct vex_read *read, struct vex_query *query,
+                          const struct vex_vector_value *given)
 {
     const struct vex_vector_params *params = query->params;
     struct vex_vector_value *vector = &query->vector;

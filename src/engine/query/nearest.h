@@ -33,8 +33,8 @@ struct vex_query_group {
 int vex_nearest_stored(struct vex_read *read, const struct vex_vector_params *params, const struct vex_id *id,
                        struct vex_vector_value *ret, uint32_t *ret_slot);
 /* recommend.c: the average of the examples into *ret. */
-int vex_nearest_average(struct vex_read *read, const struct vex_vector_params *params, const struct vex_nearest *request,
-                        struct vex_vector_value *ret);
+int vex_nearest_average(struct vex_read *read, const struct vex_vector_params *params,
+                        const struct vex_nearest *request, struct vex_vector_value *ret);
 int vex_nearest_dense(struct vex_read *read, const struct vex_query_group *group);
 int vex_nearest_scan(struct vex_read *read, const struct vex_query_group *group);
 /* Turns the best slots of one query, in order, into its hits. */

@@ -42,7 +42,8 @@ static void count_common(const struct vex_vector_value *query, const struct vex_
 }
 
 /* Counts, over all points that have the vector, in how many each index of each query occurs. */
-static int count_documents(struct vex_read *read, const struct vex_query_group *group, uint32_t **df, uint64_t *ret_points)
+static int count_documents(struct vex_read *read, const struct vex_query_group *group, uint32_t **df,
+                           uint64_t *ret_points)
 {
     struct vex_read_filter none = {0};
     struct vex_candidates all;

@@ -72,7 +72,7 @@ int vex_read_count(struct vex_collection *collection, struct vex_filter *filter,
                    struct vex_read_context *context, uint64_t *ret, struct vex_err *err);
 
 /* Nearest neighbours of one query vector. */
-struct vex_example { /* a stored point, or a vector */
+struct vex_example {         /* a stored point, or a vector */
     const struct vex_id *id; /* NULL: `vector` counts */
     struct vex_vector_value vector;
 };

@@ -23,10 +23,11 @@
 struct vex_wal;
 
 struct vex_wal_options {
-    const char *dir;        /* exists */
-    uint64_t segment_bytes; /* size of a preallocated segment; a larger record gets a larger segment of its own */
-    uint64_t sync_ns;       /* longest time a record nobody waits for stays unsynced (1 s) */
-    bool salvage;           /* go on where framing is lost below the durable mark, cutting there */
+    const char *dir; /* exists */
+    uint64_t
+        segment_bytes; /* size of a preallocated segment; a larger record gets a larger segment of its own */
+    uint64_t sync_ns;  /* longest time a record nobody waits for stays unsynced (1 s) */
+    bool salvage;      /* go on where framing is lost below the durable mark, cutting there */
 };
 
 /* One record on its way into the log; owned by the caller until its last callback. */
@@ -37,7 +38,7 @@ struct vex_wal_entry {
     size_t len;          /* at most VEX_WAL_BODY_MAX */
     bool urgent;         /* may use the reserve on a full disk (deletes) */
     uint64_t seq;        /* out: set before `ordered` */
-    uint64_t op;         /* out: `ordered` may set it; stored with the record (operation number in the collection) */
+    uint64_t op; /* out: `ordered` may set it; stored with the record (operation number in the collection) */
     /* Under the log mutex, exactly when the record has its place. Must be short and must not call the log. */
     void (*ordered)(struct vex_wal_entry *entry);
     /* Log thread. status 0 or VEX_EREAD_ONLY. */
@@ -63,8 +64,8 @@ struct vex_wal_record {
  * mark fails with VEX_ECORRUPT (unless salvage), a torn tail is cut; the part above the last durable mark is copied to a
  * new segment and synced before it counts. Callbacks of entries start only after opening. */
 int vex_wal_open(struct vex_io *io, const struct vex_wal_options *options,
-                 int (*replay)(void *arg, const struct vex_wal_record *record, struct vex_err *err), void *arg,
-                 struct vex_wal **ret, struct vex_err *err);
+                 int (*replay)(void *arg, const struct vex_wal_record *record, struct vex_err *err),
+                 void *arg, struct vex_wal **ret, struct vex_err *err);
 
 /* Writes and syncs what is buffered, stops the log thread, frees. */
 void vex_wal_close(struct vex_wal *wal);
