@@ -2,7 +2,7 @@
  *
  * Every change is one record of the log (collection 0) and one call of vex_catalog_apply, live and at recovery alike; the file
  * DIR/catalog is the changes that would make the catalog from nothing.
- * Lock      catalog_lock of the engine for every function. Format: docs/disk-format-engine.md, "catalog". */
+ * Lock      catalog_lock of the engine for every function. Format: docs/disk-format.md, "catalog". */
 #ifndef VEX_ENGINE_CATALOG_H
 #define VEX_ENGINE_CATALOG_H
 

@@ -1,7 +1,7 @@
 /* Bytes of catalog changes and of the catalog's file, which is a list of changes.
  *
  * Owner     The caller of each function. Lock: catalog_lock for the catalog.
- * Format    docs/disk-format-engine.md, "catalog". */
+ * Format    docs/disk-format.md, "catalog". */
 #include "base/crc32c.h"
 #include "engine/internal.h"
 

@@ -368,7 +368,8 @@ struct vex_value vex_collection_payload(const struct vex_collection_data *data, 
 
     if (row->blob == 0)
         return (struct vex_value){NULL};
-    return vex_blob_payload(vex_heap_peek(data->heap, row->blob, row->blob_len));
+    return vex_blob_payload(
+        vex_heap_get(data->heap, row->blob, row->blob_len)); /* a damaged blob reads as none */
 }
 
 int vex_collection_stats(struct vex_collection *collection, struct vex_collection_stats *ret,

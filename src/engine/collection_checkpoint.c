@@ -4,7 +4,7 @@
  * Lock      dirty_lock for the list; the collection's lock exclusive only to settle.
  * Order     Vector files and heap synced, the log durable up to what was applied, then the checkpoint (its journal is the commit
  *           point), then freed space is given back, then the log may let go.
- * Format    docs/disk-format-engine.md, "manifest". */
+ * Format    docs/disk-format.md, "manifest". */
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "engine/internal.h"

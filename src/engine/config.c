@@ -2,7 +2,7 @@
  *
  * Owner     Whoever holds a reference. Lock: none; immutable once published.
  * Invariant Vectors stand in order of their ordinals; next_ordinal is above all of them.
- * Format    docs/disk-format-engine.md, "configuration". */
+ * Format    docs/disk-format.md, "configuration". */
 #include "engine/config.h"
 
 #include "base/mem.h"

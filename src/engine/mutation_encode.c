@@ -3,7 +3,7 @@
  * Owner     The submitting thread. Lock: none: works on a configuration snapshot.
  * Invariant What passes here can't fail for its shape when it is applied: names, kinds, dimensions, filters are checked, dense
  *           vectors stand in the record as the vector files will hold them.
- * Format    docs/disk-format-engine.md, "mutation record". */
+ * Format    docs/disk-format.md, "mutation record". */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* Bytes of a mutation's record: read in place.
  *
- * Format    docs/disk-format-engine.md, "mutation record". Columnar: ids, blobs and one block of stored vectors a name, so
+ * Format    docs/disk-format.md, "mutation record". Columnar: ids, blobs and one block of stored vectors a name, so
  *           that applying is few big requests.
  * Owner     Views point into the record's bytes, which are 8-byte aligned and outlive them; arrays live in the arena. */
 #ifndef VEX_ENGINE_MUTATION_RECORD_H

@@ -35,8 +35,9 @@ static double row_similarity(enum vex_distance distance, const float *a, const f
 
 static double idf_of(uint32_t index)
 {
-    double n = live_count(&f), df = 0;
+    double n = 0, df = 0;
     for (uint32_t p = 0; p < MODEL_POINTS; p++) {
+        n += f.points[p].live && (f.points[p].has & 1u << M_IDF) != 0; /* points that have the vector */
         const struct model_vector *v = &f.points[p].vectors[M_IDF];
         for (uint32_t i = 0; f.points[p].live && (f.points[p].has & 1u << M_IDF) != 0 && i < v->count; i++)
             df += v->indices[i] == index;

@@ -130,6 +130,9 @@ static int attach_files(struct vex_vectors *vectors, struct vex_str state, struc
         if (vf->writing != NULL)
             return vex_err_set(err, VEX_ECORRUPT, "list of vector files names v%u.vex twice", ordinal);
         rc = attach(vectors, vf, false, err);
+        if (rc ==
+            VEX_EBAD_INPUT) /* a sound file of another geometry stands where ours should: damage to this collection */
+            rc = err->code = VEX_ECORRUPT;
         if (rc != 0)
             return rc;
         if (vf->end < slots)

@@ -76,7 +76,7 @@ int vex_read_blob(struct vex_read *read, uint32_t slot, struct vex_str *ret)
     *ret = (struct vex_str){0};
     if (row->blob == 0)
         return 0;
-    *ret = vex_heap_peek(read->data.heap, row->blob, row->blob_len);
+    *ret = vex_heap_get(read->data.heap, row->blob, row->blob_len);
     if (ret->ptr == NULL)
         return vex_err_set(read->err, VEX_ECORRUPT, "%s: the data of a point can't be read", read->what);
     return 0;
