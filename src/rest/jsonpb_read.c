@@ -1,7 +1,7 @@
 /* JSON to protobuf messages: the generic walk.
  *
- * Each function consumes one kind of thing and is named by it. What a message or a field looks like comes from its plan; the odd
- * shapes are hooks of quirks_*.c, which come back here for everything regular.
+ * Each function consumes one kind of thing and is named by it. What a message or a field looks like comes
+ * from its plan; the odd shapes are hooks of quirks_*.c, which come back here for everything regular.
  * Invariant A failure leaves jp->err set exactly once; the message under construction is then of no use. */
 #include "rest/quirks.h"
 
@@ -27,10 +27,11 @@ int vex_jp_unexpected(struct vex_jp *jp, struct vex_json v, const char *expected
     switch (vex_json_kind(v)) {
     case VEX_JSON_STRING:
         text = vex_json_str(v);
-        return vex_jp_format(jp, "invalid type: string \"" VEX_STR_FMT "\", expected %s", VEX_STR_ARG(text), expected);
-    case VEX_JSON_BOOL:
-        return vex_jp_format(jp, "invalid type: boolean `%s`, expected %s", vex_json_bool(v) ? "true" : "false",
+        return vex_jp_format(jp, "invalid type: string \"" VEX_STR_FMT "\", expected %s", VEX_STR_ARG(text),
                              expected);
+    case VEX_JSON_BOOL:
+        return vex_jp_format(jp, "invalid type: boolean `%s`, expected %s",
+                             vex_json_bool(v) ? "true" : "false", expected);
     case VEX_JSON_INT:
         snprintf(number, sizeof number, "%lld", (long long)vex_json_int(v));
         break;
@@ -104,21 +105,24 @@ int vex_jp_u64(struct vex_jp *jp, struct vex_json v, uint64_t max, const char *t
 {
     enum vex_json_kind kind = vex_json_kind(v);
     if (kind == VEX_JSON_INT && vex_json_int(v) < 0)
-        return vex_jp_format(jp, "invalid value: integer `%lld`, expected %s", (long long)vex_json_int(v), type);
+        return vex_jp_format(jp, "invalid value: integer `%lld`, expected %s", (long long)vex_json_int(v),
+                             type);
     if (kind != VEX_JSON_INT && kind != VEX_JSON_UINT)
         return vex_jp_unexpected(jp, v, type);
     *ret = vex_json_uint(v);
     if (*ret > max)
-        return vex_jp_format(jp, "invalid value: integer `%llu`, expected %s", (unsigned long long)*ret, type);
+        return vex_jp_format(jp, "invalid value: integer `%llu`, expected %s", (unsigned long long)*ret,
+                             type);
     return 0;
 }
 
-static int read_i64(struct vex_jp *jp, struct vex_json v, int64_t min, int64_t max, const char *type, int64_t *ret)
+static int read_i64(struct vex_jp *jp, struct vex_json v, int64_t min, int64_t max, const char *type,
+                    int64_t *ret)
 {
     enum vex_json_kind kind = vex_json_kind(v);
     if (kind == VEX_JSON_UINT)
-        return vex_jp_format(jp, "invalid value: integer `%llu`, expected %s", (unsigned long long)vex_json_uint(v),
-                             type);
+        return vex_jp_format(jp, "invalid value: integer `%llu`, expected %s",
+                             (unsigned long long)vex_json_uint(v), type);
     if (kind != VEX_JSON_INT)
         return vex_jp_unexpected(jp, v, type);
     *ret = vex_json_int(v);
@@ -132,9 +136,9 @@ static int read_enum(struct vex_jp *jp, const ProtobufCEnumDescriptor *type, str
     if (vex_json_kind(v) != VEX_JSON_STRING)
         return vex_jp_unexpected(jp, v, "a string");
     struct vex_str name = vex_json_str(v);
-    if (vex_jsonpb_enum(type, name, ret))
+    if (vex_jp_enum(type, name, ret))
         return 0;
-    struct vex_str names = vex_jsonpb_enum_names(jp->arena, type);
+    struct vex_str names = vex_jp_enum_names(jp->arena, type);
     return vex_jp_format(jp, "unknown variant `" VEX_STR_FMT "`, expected " VEX_STR_FMT, VEX_STR_ARG(name),
                          VEX_STR_ARG(names));
 }
@@ -233,8 +237,8 @@ struct entry {
     void *value;
 };
 
-static int set_list(struct vex_jp *jp, const ProtobufCFieldDescriptor *field, ProtobufCMessage *message, size_t count,
-                    void *list)
+static int set_list(struct vex_jp *jp, const ProtobufCFieldDescriptor *field, ProtobufCMessage *message,
+                    size_t count, void *list)
 {
     if (list == NULL)
         return jp->err->code;
@@ -243,7 +247,8 @@ static int set_list(struct vex_jp *jp, const ProtobufCFieldDescriptor *field, Pr
     return 0;
 }
 
-static int read_payload(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v, ProtobufCMessage *message)
+static int read_payload(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v,
+                        ProtobufCMessage *message)
 {
     if (vex_json_kind(v) != VEX_JSON_OBJECT)
         return vex_jp_unexpected(jp, v, "a map");
@@ -258,7 +263,8 @@ static int read_payload(struct vex_jp *jp, const struct vex_jp_field *plan, stru
     return set_list(jp, plan->field, message, 1, list);
 }
 
-static int read_map(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v, ProtobufCMessage *message)
+static int read_map(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v,
+                    ProtobufCMessage *message)
 {
     if (vex_json_kind(v) != VEX_JSON_OBJECT)
         return vex_jp_unexpected(jp, v, "a map");
@@ -308,7 +314,8 @@ static size_t size_of(ProtobufCType type)
     }
 }
 
-static int read_floats(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v, ProtobufCMessage *message)
+static int read_floats(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v,
+                       ProtobufCMessage *message)
 {
     size_t count = vex_json_count(v);
     float *list = vex_jp_alloc(jp, count, sizeof *list);
@@ -319,7 +326,8 @@ static int read_floats(struct vex_jp *jp, const struct vex_jp_field *plan, struc
     return set_list(jp, plan->field, message, count, list);
 }
 
-static int read_list(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v, ProtobufCMessage *message)
+static int read_list(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v,
+                     ProtobufCMessage *message)
 {
     bool many = vex_json_kind(v) == VEX_JSON_ARRAY;
     if (!many && (plan->flags & VEX_JP_ONE_OR_MANY) == 0)
@@ -344,7 +352,8 @@ static int read_list(struct vex_jp *jp, const struct vex_jp_field *plan, struct 
 
 /* ---- messages ---- */
 
-int vex_jp_read_field(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_field(struct vex_jp *jp, const struct vex_jp_field *plan, struct vex_json v,
+                      ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *field = plan->field;
     if ((plan->flags & VEX_JP_PAYLOAD) != 0)
@@ -363,7 +372,8 @@ int vex_jp_read_field(struct vex_jp *jp, const struct vex_jp_field *plan, struct
     return 0;
 }
 
-static const struct vex_jp_field *find_key(const struct vex_jp_message *plan, struct vex_str key, uint32_t *ret_at)
+static const struct vex_jp_field *find_key(const struct vex_jp_message *plan, struct vex_str key,
+                                           uint32_t *ret_at)
 {
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct vex_jp_field *field = &plan->fields[i];
@@ -382,13 +392,20 @@ static int unknown_key(struct vex_jp *jp, const struct vex_jp_message *plan, str
     vex_buf_init(&names, jp->arena);
     for (uint32_t i = 0; i < plan->count; i++)
         if ((plan->fields[i].flags & VEX_JP_HIDDEN) == 0)
-            vex_buf_printf(&names, "%s`" VEX_STR_FMT "`", names.len > 0 ? ", " : "", VEX_STR_ARG(plan->fields[i].key));
+            vex_buf_printf(&names, "%s`" VEX_STR_FMT "`", names.len > 0 ? ", " : "",
+                           VEX_STR_ARG(plan->fields[i].key));
     struct vex_str text = vex_buf_str(&names);
-    return vex_jp_format(jp, "unknown field `" VEX_STR_FMT "`, expected one of " VEX_STR_FMT, VEX_STR_ARG(key),
-                         VEX_STR_ARG(text));
+    return vex_jp_format(jp, "unknown field `" VEX_STR_FMT "`, expected one of " VEX_STR_FMT,
+                         VEX_STR_ARG(key), VEX_STR_ARG(text));
 }
 
-/* Fields whose members stand in this object, and those that had to come. `seen` has a bit per field of the plan. */
+static bool is_chosen_arm(const ProtobufCFieldDescriptor *field, const ProtobufCMessage *message)
+{
+    return (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
+           *(const uint32_t *)(const void *)((const char *)message + field->quantifier_offset) == field->id;
+}
+
+/* Fields whose members stand in this object, and those that had to come. `seen` has a bit per field. */
 static int finish_object(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
                          ProtobufCMessage *message, uint64_t seen)
 {
@@ -402,13 +419,13 @@ static int finish_object(struct vex_jp *jp, const struct vex_jp_message *plan, s
         } else if ((field->flags & VEX_JP_REQUIRED) != 0 && (seen >> i & 1) == 0) {
             return vex_jp_format(jp, "missing field `" VEX_STR_FMT "`", VEX_STR_ARG(field->key));
         }
-        any_arm |= field->field != NULL && (field->field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-                   vex_jp_is_set(field->field, message);
+        any_arm |= field->field != NULL && is_chosen_arm(field->field, message);
     }
     return plan->needs != NULL && !any_arm ? vex_jp_no_variant(jp, plan->needs) : 0;
 }
 
-int vex_jp_read_object(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_object(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                       ProtobufCMessage *message)
 {
     uint64_t seen = 0;
     if (vex_json_kind(v) != VEX_JSON_OBJECT)
@@ -424,12 +441,13 @@ int vex_jp_read_object(struct vex_jp *jp, const struct vex_jp_message *plan, str
                                        : vex_jp_read_field(jp, field, it.value, message);
         if (code < 0)
             return code;
-        seen |= UINT64_C(1) << (at & 63);
+        seen |= UINT64_C(1) << at;
     }
     return finish_object(jp, plan, v, message, seen);
 }
 
-int vex_jp_read_message(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_message(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                        ProtobufCMessage *message)
 {
     int code;
     if (jp->levels == 0)
@@ -450,7 +468,8 @@ bool vex_jp_get(struct vex_json v, const char *key, struct vex_json *ret)
     return vex_json_get(v, key, ret) && vex_json_kind(*ret) != VEX_JSON_NULL;
 }
 
-int vex_jsonpb_read(struct vex_arena *arena, struct vex_json v, ProtobufCMessage *message, struct vex_err *err)
+int vex_jsonpb_read(struct vex_arena *arena, struct vex_json v, ProtobufCMessage *message,
+                    struct vex_err *err)
 {
     struct vex_jp jp = {.arena = arena, .err = err, .levels = LEVELS_MAX + 1};
     return vex_jp_read_message(&jp, vex_jp_plan(message->descriptor), v, message);

@@ -1,4 +1,4 @@
-/* Message -> JSON: the generic walk. See transcode.h.
+/* Message -> JSON: the generic walk. See message_to_json.h.
  *
  * Fields become keys of the same name in the order of their numbers; the tables say which are spelled
  * otherwise, left out, or shown though absent. Types in another shape are written by

@@ -1,8 +1,19 @@
-/* Inside of message -> JSON: the walk and the writers of odd shapes call each other through this. */
+/* Messages as JSON, in the shape that REST shows. Pure functions of their input.
+ *
+ * Depth    Messages come from the server itself: it is bounded by what was accepted before.
+ * Payloads may be carried as CBOR (api/qdrant/raw.h) or be trees of messages. */
 #ifndef VEX_REST_MESSAGE_TO_JSON_H
 #define VEX_REST_MESSAGE_TO_JSON_H
 
-#include "rest/transcode.h"
+#include "api/qdrant/rpc.h"
+#include "base/json_write.h"
+
+/* A message as one JSON value. */
+void vex_message_to_json(struct vex_jw *w, const ProtobufCMessage *message);
+/* One field of a message (by name) as a JSON value; null when it is absent. For envelopes: "result". */
+void vex_field_to_json(struct vex_jw *w, const ProtobufCMessage *message, const char *field);
+
+/* ---- parts of the walk, for writers of odd shapes ---- */
 
 /* Members of an object for the message's fields, without the braces. `skip`: fields left out,
  * NULL-terminated; NULL: none. */

@@ -6,7 +6,7 @@
 
 #include "api/qdrant/qdrant.h"
 #include "base/text.h"
-#include "rest/transcode.h"
+#include "rest/jsonpb.h"
 
 static char bad_query_mark;
 
@@ -250,7 +250,7 @@ static int check_required(struct vex_rest_request *request, struct vex_json body
         size_t len = strcspn(keys, " ");
 
         if (!has_any(body, vex_str(keys, len)))
-            return vex_err_set(&request->call.err, VEX_EFORMAT, "JSON body: missing field `%.*s`",
+            return vex_err_set(&request->call.err, VEX_EFORMAT, "missing field `%.*s`",
                                (int)strcspn(keys, "| "), keys);
         keys += len + (keys[len] == ' ');
     }
@@ -279,7 +279,7 @@ static void name_inner(ProtobufCMessage *message)
     }
 }
 
-static int read_body(struct vex_rest_request *request, const struct vex_qdrant_route *route,
+static int read_json(struct vex_rest_request *request, const struct vex_qdrant_route *route,
                      ProtobufCMessage *message)
 {
     struct vex_call *call = &request->call;
@@ -289,16 +289,26 @@ static int read_body(struct vex_rest_request *request, const struct vex_qdrant_r
                               request->body.len, &body, &call->err);
 
     if (code < 0)
-        return code == VEX_EFORMAT ? vex_err_wrap(&call->err, "JSON body") : code;
+        return code;
     if (route->body == VEX_QDRANT_BODY_REQUEST) {
         const ProtobufCFieldDescriptor *field = find_field(message, "request");
 
         target = vex_rpc_message(&call->arena, field->descriptor);
         *(ProtobufCMessage **)field_at(message, field) = target;
     }
-    code = vex_message_from_json(&call->arena, target, body, &call->err);
+    code = vex_jsonpb_read(&call->arena, body, target, &call->err);
     if (code == 0)
         code = check_required(request, body, route->required);
+    return code;
+}
+
+static int read_body(struct vex_rest_request *request, const struct vex_qdrant_route *route,
+                     ProtobufCMessage *message)
+{
+    int code = read_json(request, route, message);
+
+    if (code == VEX_EFORMAT)
+        return vex_err_wrap(&request->call.err, "JSON body");
     if (code == 0)
         name_inner(message);
     return code;

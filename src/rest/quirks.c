@@ -1,4 +1,4 @@
-/* Plans of the walk, made once from the descriptors of all rpcs and quirks.def. */
+/* Plans of reading, made once from the descriptors of all requests and quirks.def. */
 #include "rest/quirks.h"
 
 #include <pthread.h>
@@ -21,11 +21,9 @@ enum quirk_kind {
     Q_RENAME,
     Q_FLAG,
     Q_WRAPPED,
-    Q_UNTAGGED,
     Q_DENY,
     Q_NEEDS,
     Q_READ,
-    Q_WRITE,
     Q_FIELD,
     Q_EXTRA,
     Q_ENUM_AS_IS,
@@ -37,26 +35,29 @@ struct quirk {
     const void *type; /* descriptor of a message or of an enumeration; NULL: every message */
     const char *field, *key, *alias;
     vex_jp_read_fn *read;
-    vex_jp_write_fn *write;
     unsigned flag;
 };
 
-#define EVERYWHERE(field_name, json, other) {.kind = Q_EVERYWHERE, .field = #field_name, .key = json, .alias = other},
-#define ENVELOPE(field_name)                {.kind = Q_ENVELOPE, .field = #field_name},
-#define RENAME(message, field_name, json, other)                                                                        \
+#define EVERYWHERE(field_name, json, other)                                                                  \
+    {.kind = Q_EVERYWHERE, .field = #field_name, .key = json, .alias = other},
+#define ENVELOPE(field_name) {.kind = Q_ENVELOPE, .field = #field_name},
+#define RENAME(message, field_name, json, other)                                                             \
     {.kind = Q_RENAME, .type = &message##__descriptor, .field = #field_name, .key = json, .alias = other},
-#define FLAG(message, field_name, name)                                                                                 \
+#define FLAG(message, field_name, name)                                                                      \
     {.kind = Q_FLAG, .type = &message##__descriptor, .field = #field_name, .flag = VEX_JP_##name},
-#define WRAPPED(message, field_name) {.kind = Q_WRAPPED, .type = &message##__descriptor, .field = #field_name},
-#define UNTAGGED(message)            {.kind = Q_UNTAGGED, .type = &message##__descriptor},
-#define DENY(message)                {.kind = Q_DENY, .type = &message##__descriptor},
-#define NEEDS(message, name)         {.kind = Q_NEEDS, .type = &message##__descriptor, .key = name},
-#define READ(message, hook)          {.kind = Q_READ, .type = &message##__descriptor, .read = vex_jp_read_##hook},
-#define WRITE(message, hook)         {.kind = Q_WRITE, .type = &message##__descriptor, .write = vex_jp_write_##hook},
-#define FIELD(message, field_name, hook)                                                                                \
+#define WRAPPED(message, field_name)                                                                         \
+    {.kind = Q_WRAPPED, .type = &message##__descriptor, .field = #field_name},
+#define DENY(message)        {.kind = Q_DENY, .type = &message##__descriptor},
+#define NEEDS(message, name) {.kind = Q_NEEDS, .type = &message##__descriptor, .key = name},
+#define READ(message, hook)  {.kind = Q_READ, .type = &message##__descriptor, .read = vex_jp_read_##hook},
+#define FIELD(message, field_name, hook)                                                                     \
     {.kind = Q_FIELD, .type = &message##__descriptor, .field = #field_name, .read = vex_jp_read_##hook},
-#define EXTRA(message, json, other, hook)                                                                               \
-    {.kind = Q_EXTRA, .type = &message##__descriptor, .key = json, .alias = other, .read = vex_jp_read_##hook},
+#define EXTRA(message, json, other, hook)                                                                    \
+    {.kind = Q_EXTRA,                                                                                        \
+     .type = &message##__descriptor,                                                                         \
+     .key = json,                                                                                            \
+     .alias = other,                                                                                         \
+     .read = vex_jp_read_##hook},
 #define ENUM_AS_IS(enumeration)    {.kind = Q_ENUM_AS_IS, .type = &enumeration##__descriptor},
 #define ENUM_NAMELESS(enumeration) {.kind = Q_ENUM_NAMELESS, .type = &enumeration##__descriptor},
 
@@ -79,7 +80,7 @@ static size_t slot_of(const ProtobufCMessageDescriptor *type)
 static bool is_envelope(const ProtobufCMessageDescriptor *type)
 {
     for (uint32_t i = 0; i < vex_rpc_count; i++)
-        if (vex_rpcs[i].request == type || vex_rpcs[i].response == type)
+        if (vex_rpcs[i].request == type)
             return true;
     return false;
 }
@@ -88,9 +89,9 @@ static bool is_map(const ProtobufCFieldDescriptor *field)
 {
     const ProtobufCMessageDescriptor *entry = field->descriptor;
     size_t len = field->type == PROTOBUF_C_TYPE_MESSAGE ? strlen(entry->name) : 0;
-    return field->label == PROTOBUF_C_LABEL_REPEATED && len > 5 && strcmp(entry->name + len - 5, "Entry") == 0 &&
-           entry->n_fields == 2 && strcmp(entry->fields[0].name, "key") == 0 &&
-           strcmp(entry->fields[1].name, "value") == 0;
+    return field->label == PROTOBUF_C_LABEL_REPEATED && len > 5 &&
+           strcmp(entry->name + len - 5, "Entry") == 0 && entry->n_fields == 2 &&
+           strcmp(entry->fields[0].name, "key") == 0 && strcmp(entry->fields[1].name, "value") == 0;
 }
 
 static void apply_to_field(const struct quirk *quirk, bool envelope, struct vex_jp_field *ret)
@@ -117,8 +118,8 @@ static void apply_to_field(const struct quirk *quirk, bool envelope, struct vex_
 
 static const struct vex_jp_message *plan_of(const ProtobufCMessageDescriptor *type);
 
-static void plan_field(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field, bool envelope,
-                       struct vex_jp_field *ret)
+static void plan_field(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field,
+                       bool envelope, struct vex_jp_field *ret)
 {
     *ret = (struct vex_jp_field){.field = field, .key = vex_str_c(field->name)};
     for (size_t i = 0; i < QUIRK_COUNT; i++)
@@ -141,9 +142,6 @@ static void apply_to_message(const struct quirk *quirk, struct vex_jp_message *p
     case Q_WRAPPED:
         plan->wrapped = vex_jp_field_named(plan, quirk->field);
         break;
-    case Q_UNTAGGED:
-        plan->untagged = true;
-        break;
     case Q_DENY:
         plan->deny = true;
         break;
@@ -152,9 +150,6 @@ static void apply_to_message(const struct quirk *quirk, struct vex_jp_message *p
         break;
     case Q_READ:
         plan->read = quirk->read;
-        break;
-    case Q_WRITE:
-        plan->write = quirk->write;
         break;
     case Q_EXTRA:
         plan->fields[plan->count++] = (struct vex_jp_field){
@@ -183,6 +178,8 @@ static const struct vex_jp_message *plan_of(const ProtobufCMessageDescriptor *ty
     for (size_t i = 0; i < QUIRK_COUNT; i++)
         if (quirks[i].type == type)
             apply_to_message(&quirks[i], plan);
+    if (plan->count > VEX_JP_FIELDS_MAX)
+        abort();
     return plan;
 }
 
@@ -198,10 +195,8 @@ static void check_quirks(void)
 static void make_plans(void)
 {
     check_quirks();
-    for (uint32_t i = 0; i < vex_rpc_count; i++) {
+    for (uint32_t i = 0; i < vex_rpc_count; i++)
         plan_of(vex_rpcs[i].request);
-        plan_of(vex_rpcs[i].response);
-    }
 }
 
 const struct vex_jp_message *vex_jp_plan(const ProtobufCMessageDescriptor *type)
@@ -306,7 +301,7 @@ static const struct enum_plan *enum_of(const ProtobufCEnumDescriptor *type)
     abort(); /* no message has it */
 }
 
-bool vex_jsonpb_enum(const ProtobufCEnumDescriptor *type, struct vex_str name, int *ret)
+bool vex_jp_enum(const ProtobufCEnumDescriptor *type, struct vex_str name, int *ret)
 {
     const struct enum_plan *plan = enum_of(type);
     for (uint32_t i = 0; i < plan->count; i++)
@@ -317,16 +312,7 @@ bool vex_jsonpb_enum(const ProtobufCEnumDescriptor *type, struct vex_str name, i
     return false;
 }
 
-struct vex_str vex_jp_enum_name(const ProtobufCEnumDescriptor *type, int number)
-{
-    const struct enum_plan *plan = enum_of(type);
-    for (uint32_t i = 0; i < plan->count; i++)
-        if (plan->names[i].number == number)
-            return vex_str_c(plan->names[i].text);
-    return vex_str(NULL, 0);
-}
-
-struct vex_str vex_jsonpb_enum_names(struct vex_arena *arena, const ProtobufCEnumDescriptor *type)
+struct vex_str vex_jp_enum_names(struct vex_arena *arena, const ProtobufCEnumDescriptor *type)
 {
     const struct enum_plan *plan = enum_of(type);
     struct vex_buf out;

@@ -1,5 +1,5 @@
-/* Plans of the walk: what the JSON form of each message is, made once from the descriptors and quirks.def. Private to jsonpb_*.c and
- * quirks*.c.
+/* Plans of reading: what the JSON form of each message is, made once from the descriptors and quirks.def.
+ * Private to jsonpb_read.c and quirks*.c.
  *
  * Invariant A plan, once published, is read-only. */
 #ifndef VEX_REST_QUIRKS_H
@@ -8,6 +8,8 @@
 #include "api/qdrant/raw.h"
 #include "engine/point/value_json.h"
 #include "rest/jsonpb.h"
+
+#define VEX_JP_FIELDS_MAX 64 /* of a message: reading keeps a bit for each */
 
 struct vex_jp_message;
 struct vex_jp_field;
@@ -20,19 +22,17 @@ struct vex_jp {
 };
 
 /* Fills a message (or a field of it) from a value that is not null. */
-typedef int vex_jp_read_fn(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message);
-typedef void vex_jp_write_fn(struct vex_jw *w, const struct vex_jp_message *plan, const ProtobufCMessage *message);
+typedef int vex_jp_read_fn(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                           ProtobufCMessage *message);
 
 enum vex_jp_flag {
     VEX_JP_REQUIRED = 1,
-    VEX_JP_HIDDEN = 2,       /* not in JSON */
-    VEX_JP_INLINE = 4,       /* the members of the message stand in the parent */
-    VEX_JP_ONE_OR_MANY = 8,  /* a list of one may be written without brackets */
-    VEX_JP_NULL_SHOWN = 16,  /* absent: null, not left out */
-    VEX_JP_EMPTY_HIDDEN = 32, /* an empty list is left out */
-    VEX_JP_NONZERO = 64,
-    VEX_JP_MAP = 128,         /* map<string, message> */
-    VEX_JP_PAYLOAD = 256,     /* map<string, Value>, carried raw */
+    VEX_JP_HIDDEN = 2,      /* not in JSON */
+    VEX_JP_INLINE = 4,      /* the members of the message stand in the parent */
+    VEX_JP_ONE_OR_MANY = 8, /* a list of one may be written without brackets */
+    VEX_JP_NONZERO = 16,
+    VEX_JP_MAP = 32,     /* map<string, message> */
+    VEX_JP_PAYLOAD = 64, /* map<string, Value>, carried raw */
 };
 
 struct vex_jp_field {
@@ -48,9 +48,7 @@ struct vex_jp_message {
     struct vex_jp_field *fields;
     uint32_t count;
     vex_jp_read_fn *read;
-    vex_jp_write_fn *write;
     const struct vex_jp_field *wrapped; /* the JSON value is that of this field */
-    bool untagged;                      /* the JSON value is that of the oneof's arm */
     bool deny;                          /* unknown keys are refused */
     const char *needs;                  /* the error when no arm of the oneof is set; NULL: that is fine */
 };
@@ -58,7 +56,12 @@ struct vex_jp_message {
 const struct vex_jp_message *vex_jp_plan(const ProtobufCMessageDescriptor *type); /* never NULL */
 const struct vex_jp_field *vex_jp_field_named(const struct vex_jp_message *plan, const char *name);
 
-/* ---- reading (jsonpb_read.c) ---- */
+/* Finds the number of an enumeration's JSON name. */
+bool vex_jp_enum(const ProtobufCEnumDescriptor *type, struct vex_str name, int *ret);
+/* Names of an enumeration for an error: "one of `a`, `b`". */
+struct vex_str vex_jp_enum_names(struct vex_arena *arena, const ProtobufCEnumDescriptor *type);
+
+/* ---- jsonpb_read.c ---- */
 
 int vex_jp_format(struct vex_jp *jp, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "invalid type: string \"x\", expected a map". */
@@ -71,25 +74,18 @@ void *vex_jp_new(struct vex_jp *jp, const ProtobufCMessageDescriptor *type);
 /* A new message filled by its plan: NULL with jp->err set. */
 void *vex_jp_child(struct vex_jp *jp, const ProtobufCMessageDescriptor *type, struct vex_json v);
 /* By plan: hook, wrapped field or object. */
-int vex_jp_read_message(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message);
+int vex_jp_read_message(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                        ProtobufCMessage *message);
 /* As an object, even where the plan has a hook: for hooks that handle another form first. */
-int vex_jp_read_object(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message);
-int vex_jp_read_field(struct vex_jp *jp, const struct vex_jp_field *field, struct vex_json v, ProtobufCMessage *message);
+int vex_jp_read_object(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                       ProtobufCMessage *message);
+int vex_jp_read_field(struct vex_jp *jp, const struct vex_jp_field *field, struct vex_json v,
+                      ProtobufCMessage *message);
 int vex_jp_string(struct vex_jp *jp, struct vex_json v, char **ret);
 int vex_jp_u64(struct vex_jp *jp, struct vex_json v, uint64_t max, const char *type, uint64_t *ret);
 /* Payload: an object as CBOR, in a Value message. */
 Qdrant__Value *vex_jp_raw(struct vex_jp *jp, struct vex_json v);
 /* The member of a key that is there and not null. */
 bool vex_jp_get(struct vex_json v, const char *key, struct vex_json *ret);
-
-/* ---- writing (jsonpb_write.c) ---- */
-
-void vex_jp_write_message(struct vex_jw *w, const struct vex_jp_message *plan, const ProtobufCMessage *message);
-/* The members alone, inside an object that the caller has opened. */
-void vex_jp_write_members(struct vex_jw *w, const struct vex_jp_message *plan, const ProtobufCMessage *message);
-bool vex_jp_is_set(const ProtobufCFieldDescriptor *field, const ProtobufCMessage *message);
-
-/* JSON name of an enumeration's number; ptr NULL: it has none. */
-struct vex_str vex_jp_enum_name(const ProtobufCEnumDescriptor *type, int number);
 
 #endif

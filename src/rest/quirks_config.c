@@ -7,7 +7,8 @@
 #include "qdrant_collections.pb-c.h"
 #include "qdrant_points.pb-c.h"
 
-int vex_jp_read_timestamp(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_timestamp(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                          ProtobufCMessage *message)
 {
     Google__Protobuf__Timestamp *out = (Google__Protobuf__Timestamp *)(void *)message;
     int64_t us;
@@ -16,10 +17,11 @@ int vex_jp_read_timestamp(struct vex_jp *jp, const struct vex_jp_message *plan, 
         return vex_jp_unexpected(jp, v, "a datetime");
     struct vex_str text = vex_json_str(v);
     if (!vex_time_parse(text, &us))
-        return vex_jp_format(jp,
-                             "'" VEX_STR_FMT
-                             "' does not match accepted datetime format (RFC3339). Example: 2014-01-01T00:00:00Z",
-                             VEX_STR_ARG(text));
+        return vex_jp_format(
+            jp,
+            "'" VEX_STR_FMT
+            "' does not match accepted datetime format (RFC3339). Example: 2014-01-01T00:00:00Z",
+            VEX_STR_ARG(text));
     int64_t seconds = us / 1000000, rest = us % 1000000;
     if (rest < 0) {
         rest += 1000000;
@@ -72,7 +74,8 @@ int vex_jp_read_max_threads(struct vex_jp *jp, const struct vex_jp_message *plan
 /* ---- payload indexes ---- */
 
 /* Names of the index types in the order of FieldType. */
-static const char *const index_types[] = {"keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid"};
+static const char *const index_types[] = {"keyword", "integer", "float",    "geo",
+                                          "text",    "bool",    "datetime", "uuid"};
 
 static int read_index_params(struct vex_jp *jp, struct vex_json v, struct vex_str type,
                              Qdrant__CreateFieldIndexCollection *out)
@@ -145,7 +148,8 @@ int vex_jp_read_text_scoring(struct vex_jp *jp, const struct vex_jp_message *pla
 }
 
 /* A language, or {languages, custom}. */
-int vex_jp_read_stopwords(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_stopwords(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                          ProtobufCMessage *message)
 {
     Qdrant__StopwordsSet *out = (Qdrant__StopwordsSet *)(void *)message;
     if (vex_json_kind(v) != VEX_JSON_STRING)
@@ -157,7 +161,8 @@ int vex_jp_read_stopwords(struct vex_jp *jp, const struct vex_jp_message *plan, 
     return vex_jp_string(jp, v, &out->languages[0]);
 }
 
-int vex_jp_read_stemmer(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_stemmer(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                        ProtobufCMessage *message)
 {
     struct vex_json type;
     if (!vex_jp_get(v, "type", &type) || vex_json_kind(type) != VEX_JSON_STRING)

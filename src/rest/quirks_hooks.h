@@ -9,11 +9,9 @@
 #define RENAME(message, field, key, alias)
 #define FLAG(message, field, flag)
 #define WRAPPED(message, field)
-#define UNTAGGED(message)
 #define DENY(message)
 #define NEEDS(message, name)
 #define READ(message, hook)              vex_jp_read_fn vex_jp_read_##hook;
-#define WRITE(message, hook)             vex_jp_write_fn vex_jp_write_##hook;
 #define FIELD(message, field, hook)      vex_jp_read_fn vex_jp_read_##hook;
 #define EXTRA(message, key, alias, hook) vex_jp_read_fn vex_jp_read_##hook;
 #define ENUM_AS_IS(enumeration)
@@ -24,11 +22,9 @@
 #undef RENAME
 #undef FLAG
 #undef WRAPPED
-#undef UNTAGGED
 #undef DENY
 #undef NEEDS
 #undef READ
-#undef WRITE
 #undef FIELD
 #undef EXTRA
 #undef ENUM_AS_IS

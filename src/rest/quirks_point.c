@@ -46,7 +46,8 @@ static int read_id(struct vex_jp *jp, struct vex_json v, bool any_text, Qdrant__
     return vex_jp_string(jp, v, &ret->uuid);
 }
 
-int vex_jp_read_point_id(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_point_id(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                         ProtobufCMessage *message)
 {
     (void)plan;
     return read_id(jp, v, false, (Qdrant__PointId *)(void *)message);
@@ -62,7 +63,8 @@ int vex_jp_read_scroll_offset(struct vex_jp *jp, const struct vex_jp_message *pl
     return out->offset != NULL ? read_id(jp, v, true, out->offset) : jp->err->code;
 }
 
-int vex_jp_read_shard_key(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_shard_key(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                          ProtobufCMessage *message)
 {
     Qdrant__ShardKey *out = (Qdrant__ShardKey *)(void *)message;
     (void)plan;
@@ -121,13 +123,18 @@ static enum shape shape_of(struct vex_json v)
         return SHAPE_NONE;
     if (vex_jp_get(v, "text", &member))
         return SHAPE_DOCUMENT;
-    return vex_jp_get(v, "image", &member) ? SHAPE_IMAGE : vex_jp_get(v, "object", &member) ? SHAPE_OBJECT : SHAPE_NONE;
+    return vex_jp_get(v, "image", &member)    ? SHAPE_IMAGE
+           : vex_jp_get(v, "object", &member) ? SHAPE_OBJECT
+                                              : SHAPE_NONE;
 }
 
 static const ProtobufCMessageDescriptor *const shape_types[] = {
-    [SHAPE_DENSE] = &qdrant__dense_vector__descriptor,     [SHAPE_MULTI] = &qdrant__multi_dense_vector__descriptor,
-    [SHAPE_SPARSE] = &qdrant__sparse_vector__descriptor,   [SHAPE_DOCUMENT] = &qdrant__document__descriptor,
-    [SHAPE_IMAGE] = &qdrant__image__descriptor,            [SHAPE_OBJECT] = &qdrant__inference_object__descriptor,
+    [SHAPE_DENSE] = &qdrant__dense_vector__descriptor,
+    [SHAPE_MULTI] = &qdrant__multi_dense_vector__descriptor,
+    [SHAPE_SPARSE] = &qdrant__sparse_vector__descriptor,
+    [SHAPE_DOCUMENT] = &qdrant__document__descriptor,
+    [SHAPE_IMAGE] = &qdrant__image__descriptor,
+    [SHAPE_OBJECT] = &qdrant__inference_object__descriptor,
 };
 
 /* The message of a vector's shape: NULL with the error set, which names the peer's type. */
@@ -140,12 +147,13 @@ static void *read_shape(struct vex_jp *jp, struct vex_json v, enum shape shape, 
     return vex_jp_child(jp, shape_types[shape], v);
 }
 
-int vex_jp_read_vector(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_vector(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                       ProtobufCMessage *message)
 {
     static const Qdrant__Vector__VectorCase cases[] = {
-        [SHAPE_DENSE] = QDRANT__VECTOR__VECTOR_DENSE,       [SHAPE_MULTI] = QDRANT__VECTOR__VECTOR_MULTI_DENSE,
-        [SHAPE_SPARSE] = QDRANT__VECTOR__VECTOR_SPARSE,     [SHAPE_DOCUMENT] = QDRANT__VECTOR__VECTOR_DOCUMENT,
-        [SHAPE_IMAGE] = QDRANT__VECTOR__VECTOR_IMAGE,       [SHAPE_OBJECT] = QDRANT__VECTOR__VECTOR_OBJECT,
+        [SHAPE_DENSE] = QDRANT__VECTOR__VECTOR_DENSE,   [SHAPE_MULTI] = QDRANT__VECTOR__VECTOR_MULTI_DENSE,
+        [SHAPE_SPARSE] = QDRANT__VECTOR__VECTOR_SPARSE, [SHAPE_DOCUMENT] = QDRANT__VECTOR__VECTOR_DOCUMENT,
+        [SHAPE_IMAGE] = QDRANT__VECTOR__VECTOR_IMAGE,   [SHAPE_OBJECT] = QDRANT__VECTOR__VECTOR_OBJECT,
     };
     Qdrant__Vector *out = (Qdrant__Vector *)(void *)message;
     enum shape shape = shape_of(v);
@@ -185,9 +193,10 @@ int vex_jp_read_vector_input(struct vex_jp *jp, const struct vex_jp_message *pla
     return 0;
 }
 
-/* Vectors of a point: one without a name, or an object of names. A sparse vector always has a name, so an object with the
- * members of one is taken for names, as with the peer. */
-int vex_jp_read_vectors(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+/* Vectors of a point: one without a name, or an object of names. A sparse vector always has a name, so an
+ * object with the members of one is taken for names, as with the peer. */
+int vex_jp_read_vectors(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                        ProtobufCMessage *message)
 {
     Qdrant__Vectors *out = (Qdrant__Vectors *)(void *)message;
     enum shape shape = shape_of(v);
@@ -200,7 +209,8 @@ int vex_jp_read_vectors(struct vex_jp *jp, const struct vex_jp_message *plan, st
         if (out->vectors == NULL)
             return jp->err->code;
         return vex_jp_read_field(
-            jp, vex_jp_field_named(vex_jp_plan(&qdrant__named_vectors__descriptor), "vectors"), v, &out->vectors->base);
+            jp, vex_jp_field_named(vex_jp_plan(&qdrant__named_vectors__descriptor), "vectors"), v,
+            &out->vectors->base);
     }
     out->vector = vex_jp_child(jp, &qdrant__vector__descriptor, v);
     out->vectors_options_case = QDRANT__VECTORS__VECTORS_OPTIONS_VECTOR;
@@ -219,7 +229,8 @@ struct columns {
 static int uneven(struct vex_jp *jp, const char *what, size_t ids, size_t others)
 {
     return vex_err_set(jp->err, VEX_EVALIDATION,
-                       "JSON body: [batch.batch: number of ids and %s must be equal (%zu != %zu)]", what, ids, others);
+                       "JSON body: [batch.batch: number of ids and %s must be equal (%zu != %zu)]", what, ids,
+                       others);
 }
 
 static int read_column_ids(struct vex_jp *jp, struct columns *c)
@@ -238,7 +249,8 @@ static int read_column_ids(struct vex_jp *jp, struct columns *c)
 
 static int read_column_payloads(struct vex_jp *jp, struct columns *c)
 {
-    const struct vex_jp_field *field = vex_jp_field_named(vex_jp_plan(&qdrant__point_struct__descriptor), "payload");
+    const struct vex_jp_field *field =
+        vex_jp_field_named(vex_jp_plan(&qdrant__point_struct__descriptor), "payload");
     size_t i = 0;
     if (vex_json_kind(c->payloads) != VEX_JSON_ARRAY)
         return vex_jp_unexpected(jp, c->payloads, "a sequence");
@@ -269,19 +281,23 @@ static int read_column(struct vex_jp *jp, struct columns *c)
 }
 
 /* Adds one named column: entry `at` of each point's map. */
-static int read_named_column(struct vex_jp *jp, struct columns *c, struct vex_str name, struct vex_json column, size_t at)
+static int read_named_column(struct vex_jp *jp, struct columns *c, struct vex_str name,
+                             struct vex_json column, size_t at)
 {
-    char *key = vex_jp_alloc(jp, name.len, 1);
+    char *key = vex_jp_alloc(jp, name.len + 1, 1);
     size_t i = 0;
     if (key == NULL)
         return jp->err->code;
+    if (name.len > 0 && memchr(name.ptr, 0, name.len) != NULL)
+        return vex_jp_format(jp, "a vector name must not hold a NUL character");
     memcpy(key, name.ptr, name.len);
     if (vex_json_kind(column) != VEX_JSON_ARRAY)
         return vex_jp_no_variant(jp, "BatchVectorStruct");
     if (vex_json_count(column) != c->count)
         return uneven(jp, "vectors", c->count, vex_json_count(column));
     for (struct vex_json_iter it = vex_json_iter(column); vex_json_next(&it); i++) {
-        Qdrant__NamedVectors__VectorsEntry *entry = vex_jp_new(jp, &qdrant__named_vectors__vectors_entry__descriptor);
+        Qdrant__NamedVectors__VectorsEntry *entry =
+            vex_jp_new(jp, &qdrant__named_vectors__vectors_entry__descriptor);
         if (entry == NULL)
             return jp->err->code;
         entry->key = key;
@@ -298,7 +314,8 @@ static int read_named_columns(struct vex_jp *jp, struct columns *c)
     size_t names = vex_json_count(c->vectors), at = 0;
     for (size_t i = 0; i < c->count; i++) {
         Qdrant__Vectors *vectors = vex_jp_new(jp, &qdrant__vectors__descriptor);
-        Qdrant__NamedVectors *named = vectors != NULL ? vex_jp_new(jp, &qdrant__named_vectors__descriptor) : NULL;
+        Qdrant__NamedVectors *named =
+            vectors != NULL ? vex_jp_new(jp, &qdrant__named_vectors__descriptor) : NULL;
         if (named == NULL)
             return jp->err->code;
         named->vectors = vex_jp_alloc(jp, names, sizeof *named->vectors);
@@ -355,10 +372,12 @@ int vex_jp_read_upsert_batch(struct vex_jp *jp, const struct vex_jp_message *pla
     return 0;
 }
 
-int vex_jp_read_upsert(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_upsert(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                       ProtobufCMessage *message)
 {
     struct vex_json member;
-    if (vex_json_kind(v) != VEX_JSON_OBJECT || (!vex_jp_get(v, "points", &member) && !vex_jp_get(v, "batch", &member)))
+    if (vex_json_kind(v) != VEX_JSON_OBJECT ||
+        (!vex_jp_get(v, "points", &member) && !vex_jp_get(v, "batch", &member)))
         return vex_jp_format(jp, "Invalid PointInsertOperations format");
     return vex_jp_read_object(jp, plan, v, message);
 }
@@ -401,7 +420,8 @@ static int read_examples(struct vex_jp *jp, const struct vex_jp_message *plan, s
         return jp->err->code;
     for (struct vex_json_iter it = vex_json_iter(v); vex_json_next(&it);) {
         bool is_id = vex_json_kind(it.value) == VEX_JSON_STRING || vex_json_is_number(it.value);
-        void *example = vex_jp_child(jp, is_id ? &qdrant__point_id__descriptor : &qdrant__vector__descriptor, it.value);
+        void *example =
+            vex_jp_child(jp, is_id ? &qdrant__point_id__descriptor : &qdrant__vector__descriptor, it.value);
         if (example == NULL)
             return jp->err->code;
         if (is_id)
@@ -416,7 +436,8 @@ static int read_examples(struct vex_jp *jp, const struct vex_jp_message *plan, s
     return 0;
 }
 
-int vex_jp_read_examples(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_examples(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                         ProtobufCMessage *message)
 {
     return read_examples(jp, plan, v, message, "positive", "positive_vectors");
 }

@@ -44,7 +44,8 @@ int vex_jp_read_with_lookup(struct vex_jp *jp, const struct vex_jp_message *plan
     return vex_jp_read_object(jp, plan, v, message);
 }
 
-int vex_jp_read_order_by(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_order_by(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                         ProtobufCMessage *message)
 {
     if (vex_json_kind(v) == VEX_JSON_STRING)
         return vex_jp_read_field(jp, vex_jp_field_named(plan, "key"), v, message);
@@ -71,7 +72,8 @@ int vex_jp_read_start_from(struct vex_jp *jp, const struct vex_jp_message *plan,
 }
 
 /* "global" or {corpus}. */
-int vex_jp_read_idf(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_idf(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                    ProtobufCMessage *message)
 {
     if (vex_json_kind(v) == VEX_JSON_STRING && vex_str_eq_c(vex_json_str(v), "global"))
         return 0;
@@ -107,13 +109,15 @@ int vex_jp_read_condition(struct vex_jp *jp, const struct vex_jp_message *plan, 
         if (is_filter(v))
             return vex_jp_read_field(jp, vex_jp_field_named(plan, "filter"), v, message);
     }
-    return vex_jp_format(jp, "Expected some form of condition, which can be a field condition (like {\"key\": ..., "
-                             "\"match\": ... }), or some other mentioned in the documentation: "
-                             "https://qdrant.tech/documentation/concepts/filtering/#filtering-conditions");
+    return vex_jp_format(
+        jp, "Expected some form of condition, which can be a field condition (like {\"key\": ..., "
+            "\"match\": ... }), or some other mentioned in the documentation: "
+            "https://qdrant.tech/documentation/concepts/filtering/#filtering-conditions");
 }
 
 /* Numbers or dates. */
-int vex_jp_read_range(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_range(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                      ProtobufCMessage *message)
 {
     bool dates = false;
     if (vex_json_kind(v) != VEX_JSON_OBJECT)
@@ -160,7 +164,8 @@ static int read_any(struct vex_jp *jp, const struct vex_jp_message *plan, struct
     return 0;
 }
 
-int vex_jp_read_match(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_match(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                      ProtobufCMessage *message)
 {
     static const char *const texts[] = {"text", "text_any", "phrase", "prefix", "substring"};
     struct vex_json member;
@@ -183,8 +188,8 @@ int vex_jp_read_match(struct vex_jp *jp, const struct vex_jp_message *plan, stru
 /* ---- queries ---- */
 
 /* {nearest} alone, or with mmr another arm of the message. */
-static int read_nearest(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, struct vex_json nearest,
-                        Qdrant__Query *out)
+static int read_nearest(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                        struct vex_json nearest, Qdrant__Query *out)
 {
     struct vex_json mmr;
     if (!vex_jp_get(v, "mmr", &mmr))
@@ -214,8 +219,8 @@ static int read_formula(struct vex_jp *jp, struct vex_json v, struct vex_json fo
     out->variant_case = QDRANT__QUERY__VARIANT_FORMULA;
     if (!vex_jp_get(v, "defaults", &defaults))
         return 0;
-    return vex_jp_read_field(jp, vex_jp_field_named(vex_jp_plan(&qdrant__formula__descriptor), "defaults"), defaults,
-                             &message->base);
+    return vex_jp_read_field(jp, vex_jp_field_named(vex_jp_plan(&qdrant__formula__descriptor), "defaults"),
+                             defaults, &message->base);
 }
 
 /* "words", or {query, scoring: {bm25}}. */
@@ -242,7 +247,8 @@ static int read_text(struct vex_jp *jp, struct vex_json v, Qdrant__Query *out)
     return 0;
 }
 
-int vex_jp_read_query(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_query(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                      ProtobufCMessage *message)
 {
     static const char *const keyed[] = {"recommend", "discover", "order_by",           "fusion",
                                         "rrf",       "sample",   "relevance_feedback", NULL};
@@ -279,7 +285,8 @@ int vex_jp_read_expression(struct vex_jp *jp, const struct vex_jp_message *plan,
         return vex_jp_no_variant(jp, "Expression");
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct vex_jp_field *arm = &plan->fields[i];
-        bool operation = strcmp(arm->field->name, "constant") != 0 && strcmp(arm->field->name, "variable") != 0 &&
+        bool operation = strcmp(arm->field->name, "constant") != 0 &&
+                         strcmp(arm->field->name, "variable") != 0 &&
                          strcmp(arm->field->name, "condition") != 0;
         if (operation && vex_jp_get(v, arm->field->name, &member))
             return vex_jp_read_field(jp, arm, member, message);
@@ -322,7 +329,8 @@ int vex_jp_read_search_vector(struct vex_jp *jp, const struct vex_jp_message *pl
     return code < 0 ? code : set_search(jp, plan, vector, message);
 }
 
-int vex_jp_read_search(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v, ProtobufCMessage *message)
+int vex_jp_read_search(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                       ProtobufCMessage *message)
 {
     struct vex_json member;
     if (vex_json_kind(v) == VEX_JSON_OBJECT && !vex_jp_get(v, "vector", &member))

@@ -2,8 +2,8 @@
 #include "api_kit.h"
 
 #include "engine/point/value_json.h"
+#include "rest/message_to_json.h"
 #include "rest/qdrant.h"
-#include "rest/transcode.h"
 
 static struct vex_arena arena;
 
