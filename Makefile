@@ -1,10 +1,11 @@
 # make run    installs what is needed, builds and serves         make test   everything that must pass
 # make build  leaves build/release/vexfs_server                   make bench  ratios against real peers
-# make demo   real texts, two clients, kill -9 in the middle      make crash|sim|fuzz|soak  long forms
-PRESETS  := dev release tsan fuzz
+# make demo   real texts, two clients, kill -9 in the middle      make crash|sim|fuzz  long forms
+# checked: the release build with its tests, for the long simulations
+PRESETS  := dev release checked tsan
 ARGS     ?=
 
-.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz soak demo bench fmt clean
+.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz demo bench fmt clean
 
 packages:
 	@deploy/install-packages build
@@ -26,10 +27,10 @@ run: build
 test: test-packages
 	@test/run all
 
-unit sim api golden lint: test-packages
+unit api golden lint: test-packages
 	@test/run $@
 
-crash fuzz soak: test-packages
+crash fuzz sim: test-packages
 	@test/run long-$@
 
 demo: build test-packages

@@ -284,7 +284,7 @@ static int read_column(struct vex_jp *jp, struct columns *c)
 static int read_named_column(struct vex_jp *jp, struct columns *c, struct vex_str name,
                              struct vex_json column, size_t at)
 {
-    char *key = vex_jp_alloc(jp, name.len + 1, 1);
+    char *key = vex_jp_alloc(jp, name.len, 1);
     size_t i = 0;
     if (key == NULL)
         return jp->err->code;
