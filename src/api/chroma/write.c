@@ -182,6 +182,17 @@ static struct vex_value with_new_keys(struct vex_arena *arena, const struct vex_
     return known;
 }
 
+static int check_dimension(const struct vex_chroma_write *w, const struct vex_vector_params *params,
+                           struct vex_err *err)
+{
+    uint32_t dimension = dimension_of(w);
+
+    if (dimension == 0 || params->size == 0 || dimension == params->size)
+        return 0;
+    return vex_err_set(err, VEX_EBAD_INPUT, "Collection expecting embedding with dimension of %u, got %u",
+                       params->size, dimension);
+}
+
 struct completion {
     const struct vex_chroma_write *write;
     struct vex_arena *arena;
@@ -193,10 +204,15 @@ static int complete(void *arg, struct vex_config *config, struct vex_err *err)
     struct vex_chroma_config chroma;
     uint32_t dimension = dimension_of(c->write);
 
-    (void)err;
-    for (uint32_t i = 0; i < config->vector_count; i++)
-        if (config->vectors[i].name.len == 0 && config->vectors[i].size == 0)
+    for (uint32_t i = 0; i < config->vector_count; i++) {
+        if (config->vectors[i].name.len != 0)
+            continue;
+        if (config->vectors[i].size == 0)
             config->vectors[i].size = dimension;
+        /* Another first write may have come before: then nothing of this one stays. */
+        if (check_dimension(c->write, &config->vectors[i], err) != 0)
+            return err->code;
+    }
     if (config->docs[VEX_DOC_CHROMA].len == 0)
         return 0;
     vex_chroma_config_read(config, &chroma);
@@ -291,17 +307,6 @@ int vex_chroma_submit(struct vex_call *call, struct vex_collection *collection, 
     pending->lift = lift;
     int rc = vex_collection_submit(collection, &pending->mutation, &call->err);
     return rc < 0 ? rc : VEX_CALL_PENDING;
-}
-
-static int check_dimension(const struct vex_chroma_write *w, const struct vex_vector_params *params,
-                           struct vex_err *err)
-{
-    uint32_t dimension = dimension_of(w);
-
-    if (dimension == 0 || params->size == 0 || dimension == params->size)
-        return 0;
-    return vex_err_set(err, VEX_EBAD_INPUT, "Collection expecting embedding with dimension of %u, got %u",
-                       params->size, dimension);
 }
 
 /* Completes the configuration when need be; the vector's parameters afterwards are checked against the write.
