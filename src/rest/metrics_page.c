@@ -4,6 +4,7 @@
 
 #include "rest/qdrant.h"
 
+#include "api/request_metrics.h"
 #include "base/metrics.h"
 #include "base/text.h"
 #include "engine/engine.h"
@@ -140,6 +141,7 @@ static int run_metrics(struct vex_service *service, struct vex_call *call)
                 "amount of points excluded in indexed_only requests", false);
     release(&page);
     vex_qdrant_stats_metrics(out);
+    vex_request_metrics_print(out, service->metrics, "");
     put_head(out, "vexfs_info", "this server", "gauge");
     vex_buf_printf(out, "vexfs_info{version=\"%s\",device=\"%s\"} 1\n", VEX_SERVER_VERSION,
                    vex_engine_device(service->engine));

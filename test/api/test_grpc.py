@@ -1,5 +1,6 @@
 """The gRPC server as clients of all kinds meet it: headers, bodies, streams, the schema it tells about itself."""
 import time
+import urllib.request
 
 import grpc as grpclib
 import pytest
@@ -288,3 +289,11 @@ def test_stop_while_clients_are_connected():
             assert server.stop(timeout=30) == 0
     finally:
         server.close()
+
+
+def test_calls_are_counted_on_the_metrics_page():
+    with Server() as server:
+        with grpclib.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+            channel.unary_unary("/qdrant.Collections/List")(b"", timeout=10)
+        page = urllib.request.urlopen(server.url + "/metrics", timeout=10).read().decode()
+    assert 'grpc_responses_total{endpoint="/qdrant.Collections/List",status="0"} 1' in page
