@@ -1,11 +1,12 @@
 # make run    installs what is needed, builds and serves         make test   everything that must pass
 # make build  leaves build/release/vexfs_server                   make bench  ratios against real peers
 # make demo   real texts, two clients, kill -9 in the middle      make crash|sim|fuzz  long forms
+# make kernel-test  the kernel device in virtual machines (kernel-test-debug: on a kernel with KASAN and lockdep)
 # checked: the release build with its tests, for the long simulations
 PRESETS  := dev release checked tsan
 ARGS     ?=
 
-.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz demo bench fmt clean
+.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz demo bench kernel-test kernel-test-debug kernel-bench fmt clean
 
 packages:
 	@deploy/install-packages build
@@ -32,6 +33,15 @@ unit api golden lint: test-packages
 
 crash fuzz sim: test-packages
 	@test/run long-$@
+
+kernel-test: test-packages
+	@test/run long-kernel
+
+kernel-test-debug: test-packages
+	@test/run kernel-debug
+
+kernel-bench: test-packages
+	@test/run kernel-bench
 
 demo: build test-packages
 	@build/venv/bin/python test/demo/demo.py

@@ -46,14 +46,16 @@ static inline void must(int code, const struct vex_err *err, const char *what)
     exit(1);
 }
 
-/* parent: the folder's parent; NULL: /tmp. */
+/* parent: the folder's parent; NULL: /tmp. The vector device is VEX_BENCH_DEVICE: embedded (the default) or kernel. */
 static inline void bench_open(struct bench *b, const char *parent)
 {
     struct vex_err err;
     struct vex_config *config = vex_config_new();
     struct vex_vector_params params = {.name = VEX_STR(""), .size = DIMENSIONS, .distance = VEX_DISTANCE_L2};
     bool created;
-    *b = (struct bench){.dev = vex_dev_embed_new(), .pool = vex_pool_new(2, 1024, "bench")};
+    const char *device = getenv("VEX_BENCH_DEVICE");
+    *b = (struct bench){.pool = vex_pool_new(2, 1024, "bench")};
+    must(vex_dev_choose(device != NULL ? device : "embedded", &b->dev, &err), &err, "device");
     snprintf(b->dir, sizeof b->dir, "%s/vex-bench-XXXXXX", parent != NULL ? parent : "/tmp");
     if (mkdtemp(b->dir) == NULL)
         must(VEX_EIO, NULL, b->dir);

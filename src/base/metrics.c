@@ -5,6 +5,7 @@
  * In min_ns and max_ns 0 means none yet. */
 #include "base/metrics.h"
 
+#include <string.h>
 #include <stdbool.h>
 
 _Atomic uint64_t vex_metric_values[VEX_METRIC_COUNT];
@@ -70,10 +71,22 @@ void vex_metric_hist_print(struct vex_buf *out, const char *name, const char *la
     vex_buf_printf(out, "%s_count%s%s%s %llu\n", name, open, labels, close, (unsigned long long)total);
 }
 
+/* Rows of one metric that differ in their labels stand together in the table and share the head. */
 void vex_metrics_print(struct vex_buf *out, const char *prefix)
 {
-    for (size_t i = 0; i < VEX_METRIC_COUNT; i++)
-        vex_buf_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n%s%s %llu\n", prefix, metrics[i].name,
-                       metrics[i].help, prefix, metrics[i].name, metrics[i].kind, prefix, metrics[i].name,
+    const char *last = "";
+    size_t last_len = 0;
+
+    for (size_t i = 0; i < VEX_METRIC_COUNT; i++) {
+        const char *name = metrics[i].name;
+        size_t len = strcspn(name, "{");
+
+        if (len != last_len || memcmp(name, last, len) != 0)
+            vex_buf_printf(out, "# HELP %s%.*s %s\n# TYPE %s%.*s %s\n", prefix, (int)len, name,
+                           metrics[i].help, prefix, (int)len, name, metrics[i].kind);
+        last = name;
+        last_len = len;
+        vex_buf_printf(out, "%s%s %llu\n", prefix, name,
                        (unsigned long long)atomic_load_explicit(&vex_metric_values[i], memory_order_relaxed));
+    }
 }

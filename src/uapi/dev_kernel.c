@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -305,6 +306,17 @@ static const struct vex_dev_ops ops = {
 
 /* ---- Probe ---- */
 
+static int lacks_requests(uint32_t missing, struct vex_err *err)
+{
+    static const char *const names[] = {"ATTACH", "WRITE", "READ",     "SCAN",  "SEARCH",
+                                        "CLEAR",  "SYNC",  "TRUNCATE", "STATS", "CAPS"};
+    char list[128] = "";
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if ((missing >> i & 1) != 0)
+            snprintf(list + strlen(list), sizeof list - strlen(list), " %s", names[i]);
+    return vex_err_set(err, VEX_EUNAVAILABLE, VEXFS_DEVICE " is too old, it lacks requests:%s", list);
+}
+
 static int check_caps(const struct vexfs_caps *caps, struct vex_err *err)
 {
     const uint32_t elements =
@@ -313,14 +325,14 @@ static int check_caps(const struct vexfs_caps *caps, struct vex_err *err)
     if (caps->version != VEXFS_ABI_VERSION)
         return vex_err_set(err, VEX_EUNAVAILABLE, VEXFS_DEVICE " speaks version %u, this program version %u",
                            caps->version, VEXFS_ABI_VERSION);
-    if ((caps->requests & VEXFS_REQUESTS_ALL) != VEXFS_REQUESTS_ALL ||
-        (caps->elements & elements) != elements || (caps->distances & all_distances) != all_distances ||
+    if ((caps->requests & VEXFS_REQUESTS_ALL) != VEXFS_REQUESTS_ALL)
+        return lacks_requests(~caps->requests & VEXFS_REQUESTS_ALL, err);
+    if ((caps->elements & elements) != elements || (caps->distances & all_distances) != all_distances ||
         caps->dimensions_max < VEX_DIM_MAX || caps->queries_max < VEXFS_QUERIES_MAX)
         return vex_err_set(err, VEX_EUNAVAILABLE,
-                           VEXFS_DEVICE " lacks something: requests %#x, elements %#x, distances %#x, "
+                           VEXFS_DEVICE " lacks something, it is too old: elements %#x, distances %#x, "
                                         "%u dimensions, %u queries",
-                           caps->requests, caps->elements, caps->distances, caps->dimensions_max,
-                           caps->queries_max);
+                           caps->elements, caps->distances, caps->dimensions_max, caps->queries_max);
     return 0;
 }
 
@@ -329,7 +341,8 @@ static int probe(struct vex_dev *dev, struct vex_err *err)
     const struct vex_dev_kernel_sys *sys = &kernel_of(dev)->sys;
     int fd = sys->open(sys->arg);
     if (fd < 0)
-        return vex_err_set(err, VEX_EUNAVAILABLE, "cannot open " VEXFS_DEVICE ": %s", strerror(-fd));
+        return vex_err_set(err, VEX_EUNAVAILABLE, "cannot open " VEXFS_DEVICE ": %s%s", strerror(-fd),
+                           -fd == ENOENT || -fd == ENXIO || -fd == ENODEV ? " (is the module loaded?)" : "");
     struct vexfs_caps caps = {.version = VEXFS_ABI_VERSION};
     int rc = submit(dev, fd, VEXFS_IOC_CAPS, &caps);
     sys->close(sys->arg, fd);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "uapi/dist_table.h"
+#include "uapi/half.h"
 
 const struct vex_dist_table *const vex_dist_tables[] = {
 #if defined(__x86_64__)
@@ -60,35 +61,12 @@ static uint16_t half_from_float(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    uint32_t sign = (bits >> 16) & 0x8000, rest = bits & 0x7fffffff;
-    if (rest > 0x7f800000)
-        return (uint16_t)(sign | 0x7e00 | ((rest >> 13) & 0x3ff));
-    if (rest >= 0x477ff000) /* 65520: half way beyond the greatest */
-        return (uint16_t)(sign | 0x7c00);
-    if (rest >= 0x38800000) { /* a normal number: move the exponent's bias, round the 13 bits that go */
-        rest += 0xc8000fff + ((rest >> 13) & 1);
-        return (uint16_t)(sign | (rest >> 13));
-    }
-    uint32_t exponent = rest >> 23;
-    if (exponent < 102) /* below half of the least */
-        return (uint16_t)sign;
-    uint32_t mantissa = (rest & 0x7fffff) | 0x800000, shift = 126 - exponent;
-    uint32_t kept = mantissa >> shift, lost = mantissa & ((1u << shift) - 1), half = 1u << (shift - 1);
-    if (lost > half || (lost == half && (kept & 1) != 0))
-        kept++;
-    return (uint16_t)(sign | kept);
+    return vex_half_from_bits(bits);
 }
 
 static float float_from_half(uint16_t half)
 {
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 0x1f, mantissa = half & 0x3ff;
-    if (exponent == 0) {
-        float tiny = (float)mantissa * 0x1p-24f;
-        return sign != 0 ? -tiny : tiny;
-    }
-    uint32_t bits = sign | (exponent + 112) << 23 | mantissa << 13;
-    if (exponent == 31)
-        bits = sign | 0x7f800000 | mantissa << 13 | (mantissa != 0 ? 0x400000 : 0);
+    uint32_t bits = vex_bits_from_half(half);
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;

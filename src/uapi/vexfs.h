@@ -7,8 +7,12 @@
  *           travels as its IEEE 754 bit pattern in a u32. Padding is explicit and must be zero. The numbers 1
  *           to 4 are the public VexFS requests, which carry pointers; from 16 on a pointer is a u64 and the
  *           first field is the version.
- * Owner     An open descriptor of the device serves one vector file, named once by VEXFS_IOC_ATTACH; when it
- *           is closed, the file is detached. */
+ * Owner     An open descriptor of the device serves one vector file, named once by VEXFS_IOC_ATTACH, or an
+ *           anonymous store, made once by VEXFS_IOC_SET_VECTOR_META; it is let go when the descriptor is closed.
+ *           ENOTCONN: neither was done yet; EBUSY: one of them was.
+ * Errors    EINVAL for sizes, flags, padding and versions that cannot be, before anything is done; EFAULT for
+ *           addresses; EBADF for a file that is not open for writing; ENOTTY for what is no request. The kernel
+ *           module's are listed in docs/kernel.md. */
 #ifndef VEX_UAPI_VEXFS_H
 #define VEX_UAPI_VEXFS_H
 
@@ -49,8 +53,14 @@
 #define VEXFS_INSERT_APPEND    0x02
 #define VEXFS_INSERT_VALIDATE  0x04
 
-/* ---- The public requests ---- */
+/* ---- The public requests ----
+ *
+ * Usable alone. On a fresh descriptor SET_VECTOR_META makes an anonymous store: vectors in memory, each with an id of
+ * 64 bits, gone when the descriptor is closed. On an attached file (below) the other three work too, and a vector's id
+ * is the number of its slot. */
 
+/* SET: dimensions and element_type; storage_format DENSE and compression_type NONE (others: EOPNOTSUPP); data_offset 0
+ * or 4096, index_offset 0, alignment_bytes 0 or 32; vector_count is a hint that nobody needs. GET: what is there. */
 struct vexfs_vector_file_info {
     __u32 dimensions;
     __u32 element_type;
@@ -62,6 +72,8 @@ struct vexfs_vector_file_info {
     __u32 alignment_bytes;
 };
 
+/* The exact k nearest, nearest first, equal distances in the order of insertion. Of the results only the first
+ * result_count are written. Values and distances are the bit patterns of floats, whatever the element type. */
 struct vexfs_vector_search_request {
     __u32 VEXFS_USER *query_vector_bits; /* in: dimensions values */
     __u32 dimensions;
@@ -74,6 +86,11 @@ struct vexfs_vector_search_request {
     __u32 reserved1;
 };
 
+/* All of the vectors or none; their values are bit patterns of floats, rounded to the element type.
+ * Ids that are not there yet are appended in their order, with NULL running ids from one past the greatest so far. An id
+ * that is there, or comes twice: EEXIST, or with OVERWRITE it is replaced, the last one counts. APPEND says what is so
+ * without it: no overwriting (both: EINVAL). VALIDATE: EINVAL for NaN and infinities.
+ * On an attached file an id must be the slot its vector gets: the next one, or with OVERWRITE any up to it (EINVAL). */
 struct vexfs_batch_insert_request {
     __u32 VEXFS_USER *vectors_bits; /* in: vector_count x dimensions values */
     __u32 vector_count;
@@ -111,7 +128,8 @@ struct vexfs_caps {
 
 #define VEXFS_ATTACH_CREATE (1u << 0) /* write a fresh header; what the file held is dropped */
 
-/* Binds a backing file to this descriptor. EINVAL: not this geometry; EUCLEAN: not a sound vector file. */
+/* Binds a backing file to this descriptor: a regular one, open for reading, and for writing if slots will be written.
+ * What a request may do to it is what its descriptor may. EINVAL: not this geometry; EUCLEAN: not a sound vector file. */
 struct vexfs_attach {
     __u32 version;
     __s32 fd; /* of the backing file, open for what will be asked */
@@ -172,7 +190,7 @@ struct vexfs_search {
     __u64 cancelled; /* in: an int looked at now and then, non-zero gives ECANCELED; 0: none */
 };
 
-/* SYNC and, with slots, TRUNCATE. */
+/* SYNC and, with slots, TRUNCATE: to no more slots than there are. */
 struct vexfs_length {
     __u32 version;
     __u32 reserved0;

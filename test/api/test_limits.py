@@ -1,7 +1,6 @@
 """What a hostile or broken client may send. The server has to answer or to hang up, and to go on serving, each time."""
 import json
 import os
-import pathlib
 import socket
 import struct
 import subprocess
@@ -15,16 +14,11 @@ from qdrant_client import grpc, models
 
 from test.api.conftest import connect
 from test.api.test_qdrant_api import DENSE, fault, until
-from test.lib.server import BINARY, Server
+from test.lib.server import Server
 
 MB = 1 << 20
 PORTS = ("http_port", "chroma_port", "native_port", "grpc_port")
 HUGE = 999_999_999
-
-
-def rss(server):
-    """Resident bytes of the server."""
-    return int(pathlib.Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +141,11 @@ def status_of(answer):
 
 @pytest.mark.parametrize("port", PORTS)
 def test_64_mb_of_noise(filled, port):
-    before = rss(filled)
+    before = filled.resident()
     noise = os.urandom(MB)
     answer = send_and_read(getattr(filled, port), (noise for _ in range(64)))
     assert status_of(answer) in (None, 400), answer[:200]
-    assert rss(filled) - before < 64 * MB, "noise is kept in memory"
+    assert filled.resident() - before < 64 * MB, "noise is kept in memory"
 
 
 @pytest.mark.parametrize(("port", "path"), [
@@ -159,7 +153,7 @@ def test_64_mb_of_noise(filled, port):
 ])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_64_mb_body(filled, port, path, chunked):
-    before = rss(filled)
+    before = filled.resident()
     noise = os.urandom(MB)
     method = "PUT" if port == "http_port" else "POST"
     head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -175,7 +169,7 @@ def test_64_mb_body(filled, port, path, chunked):
     answer = send_and_read(getattr(filled, port), pieces())
     # the answer may be lost when the server hangs up while we still send
     assert status_of(answer) in (None, 400, 413), answer[:200]
-    assert rss(filled) - before < 64 * MB, "a refused body is kept in memory"
+    assert filled.resident() - before < 64 * MB, "a refused body is kept in memory"
 
 
 def test_20_mb_of_noise_as_a_body(filled):
@@ -243,7 +237,7 @@ def test_no_number_over_rest(filled, value):
 
 @pytest.mark.parametrize("limit", [HUGE, 2**32 - 1])
 def test_huge_limits(filled, limit):
-    before = rss(filled)
+    before = filled.resident()
     for over_grpc in (True, False):
         client = connect(filled, over_grpc)
         assert len(client.query_points("lim", query=[1, 0, 0, 0], limit=limit).points) == 100
@@ -257,7 +251,7 @@ def test_huge_limits(filled, limit):
         raw_grpc(filled, "/qdrant.Points/Query", query)
     except grpclib.RpcError as error:
         assert error.code().name == "INVALID_ARGUMENT"
-    assert rss(filled) - before < 64 * MB, "a limit sized an allocation"
+    assert filled.resident() - before < 64 * MB, "a limit sized an allocation"
 
 
 def test_wide_requests(filled):
@@ -375,16 +369,8 @@ def test_names_and_dimensions_at_their_borders(filled):
         connect(server, True).delete_collection("vname")
 
 
-def limited_binary(folder, descriptors):
-    """The server behind a shell that lowers its limit of descriptors."""
-    script = folder / "limited"
-    script.write_text(f'#!/bin/sh\nulimit -n {descriptors}\nexec "{BINARY}" "$@"\n')
-    script.chmod(0o755)
-    return str(script)
-
-
-def test_out_of_descriptors_and_back(tmp_path):
-    with Server(binary=limited_binary(tmp_path, 64)) as server:
+def test_out_of_descriptors_and_back():
+    with Server(descriptors=64) as server:
         client = connect(server, True)
         client.create_collection("few", vectors_config=DENSE)
         client.upsert("few", [models.PointStruct(id=1, vector=[1, 2, 3, 4])], wait=True)
@@ -432,7 +418,7 @@ def test_second_server_on_a_folder(filled):
     other = Server(data_dir=filled.data_dir)
     other.log_path = other.data_dir.parent / (other.data_dir.name + "-second.log")
     code, log = refused_start(other)
-    other.log_path.unlink()
+    other.remove_log()
     assert code not in (0, -6, -11) and str(filled.data_dir) in log, (code, log)
 
 
@@ -448,27 +434,21 @@ def test_second_server_on_a_port(filled, port):
 
 
 def test_thousand_empty_collections(capsys):
-    def files(server):
-        return sum(len(names) for _, _, names in os.walk(server.data_dir))
-
-    def descriptors(server):
-        return len(os.listdir(f"/proc/{server.process.pid}/fd"))
-
     with Server() as server:
         client = connect(server, True)
         for i in range(50):  # first uses cost something once
             client.create_collection(f"warm-{i}", vectors_config=DENSE)
-        memory, file_count, open_files = rss(server), files(server), descriptors(server)
+        memory, file_count, open_files = server.resident(), server.file_count(), server.descriptor_count()
         start = time.monotonic()
         for i in range(1000):
             client.create_collection(f"empty-{i}", vectors_config=DENSE)
         created = time.monotonic() - start
-        per_collection = (rss(server) - memory) / 1000
+        per_collection = (server.resident() - memory) / 1000
         assert len(client.get_collections().collections) == 1050
-        sanitized = "libasan" in pathlib.Path(f"/proc/{server.process.pid}/maps").read_text()
+        sanitized = "libasan" in server.proc("maps")
         assert per_collection < 8192 or sanitized, f"{per_collection:.0f} bytes each"
-        assert (files(server) - file_count) / 1000 < 3
-        assert descriptors(server) - open_files < 100, "each collection holds a file open"
+        assert (server.file_count() - file_count) / 1000 < 3
+        assert server.descriptor_count() - open_files < 100, "each collection holds a file open"
         assert server.stop() == 0
         start = time.monotonic()
         server.start()

@@ -8,18 +8,41 @@
 
 #include "base/mem.h"
 
-static char folder[] = "/tmp/vex-dev-XXXXXX";
+static char folder[256];
 static unsigned made;
 
-int suite_set_up(void)
+static bool quick(void)
 {
+    const char *asked = getenv("VEXFS_TEST_QUICK");
+    return asked != NULL && *asked != '\0';
+}
+
+unsigned suite_rounds(unsigned full)
+{
+    return quick() && full > 10 ? full / 10 : quick() ? 1 : full;
+}
+
+bool suite_takes(unsigned nth)
+{
+    return !quick() || nth % 10 == 0;
+}
+
+int suite_folder_make(void)
+{
+    const char *parent = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/vex-dev-XXXXXX", parent != NULL && *parent != '\0' ? parent : "/tmp");
     return mkdtemp(folder) == NULL;
 }
 
-int suite_tear_down(void)
+int suite_folder_remove(void)
 {
     struct vex_io *io = vex_io_posix();
     return io->ops->rmdir(io, folder) != 0;
+}
+
+void suite_path(char path[SUITE_PATH_MAX])
+{
+    snprintf(path, SUITE_PATH_MAX, "%s/%u.vex", folder, made++);
 }
 
 static int disk_pwrite(struct vex_io *io, struct vex_file *file, const void *buf, size_t len, uint64_t offset)
@@ -61,8 +84,8 @@ struct suite_file suite_create(uint32_t dimensions, enum vex_element element, st
 {
     struct suite_file f = {.io = io != NULL ? io : vex_io_posix(),
                            .layout = {.dimensions = dimensions, .element = element}};
-    char path[64];
-    snprintf(path, sizeof path, "%s/%u.vex", folder, made++);
+    char path[SUITE_PATH_MAX];
+    suite_path(path);
     CU_ASSERT_EQUAL_FATAL(vex_io_open(f.io, path, VEX_IO_WRITE | VEX_IO_CREATE | VEX_IO_EXCL, &f.file), 0);
     CU_ASSERT_EQUAL_FATAL(f.io->ops->unlink(f.io, path), 0); /* lives as long as it is open */
     CU_ASSERT_EQUAL_FATAL(suite_attach(&f, true), 0);

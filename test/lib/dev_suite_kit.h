@@ -23,8 +23,17 @@ struct suite_disk {
     uint64_t cut;   /* bytes written by the writes that failed */
 };
 
-int suite_set_up(void); /* makes the folder */
-int suite_tear_down(void);
+#define SUITE_PATH_MAX 320
+
+/* Of `full` random rounds or cases those that a run makes: all, or one in ten when VEXFS_TEST_QUICK is set (an emulated
+ * machine); never none. */
+unsigned suite_rounds(unsigned full);
+/* Whether the nth case is among those. */
+bool suite_takes(unsigned nth);
+
+int suite_folder_make(void); /* in TMPDIR, else /tmp */
+int suite_folder_remove(void);
+void suite_path(char path[SUITE_PATH_MAX]); /* of a file that does not exist yet */
 void suite_disk_init(struct suite_disk *disk);
 /* A fresh file, attached; io NULL: the real one. */
 struct suite_file suite_create(uint32_t dimensions, enum vex_element element, struct vex_io *io);
@@ -41,5 +50,7 @@ void suite_expect(struct suite_file *f, uint32_t first, uint32_t count, unsigned
 bool suite_is_zero(struct suite_file *f, uint32_t slot);
 
 void suite_add_search_tests(CU_pSuite suite);
+void suite_add_twin_tests(CU_pSuite suite);
+void suite_add_sharing_tests(CU_pSuite suite);
 
 #endif

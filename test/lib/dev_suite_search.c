@@ -96,7 +96,9 @@ static void test_search(void)
         float *queries = make_queries(&f, 20, e);
         for (unsigned d = 0; d < VEX_DISTANCE_COUNT; d++) {
             static const uint32_t counts[] = {1, 7, 8, 9, 20}, ks[] = {1, 2, 10, 999, 1000, 3};
-            for (size_t i = 0; i < 5; i++) {
+            for (uint32_t i = 0; i < 5; i++) {
+                if (!suite_takes(2 * (i + d + e)))
+                    continue;
                 struct vex_dev_search s = {.queries = queries,
                                            .count = counts[i],
                                            .k = ks[i],
@@ -104,7 +106,7 @@ static void test_search(void)
                                            .first = 0,
                                            .slots = 1000};
                 check_search(&f, &s, 1000);
-                s.first = 63 + 17 * (uint32_t)i;
+                s.first = 63 + 17 * i;
                 s.slots = 500;
                 check_search(&f, &s, 1000);
             }
@@ -131,7 +133,7 @@ static void test_search_allowed(void)
     static const unsigned one_in[] = {0, 1, 2, 10, 300, 3000};
     /* Exactly as long as it must be, so that a read past it is seen. */
     uint64_t *allow = vex_mem_alloc(WORDS(SLOTS) * sizeof *allow);
-    for (uint32_t i = 0; i < 6 * 4; i++) {
+    for (uint32_t i = 0; i < (suite_takes(1) ? 24 : 6); i++) {
         fill_bitmap(allow, SLOTS, one_in[i % 6], i);
         struct vex_dev_search s = {.queries = queries,
                                    .count = 1 + i % 10,
@@ -155,7 +157,7 @@ static void test_search_allowed(void)
         check_search(&f, &s, SLOTS);
     }
     /* Few candidates, all of them hits: bits of the range's last word beyond its end must not be taken. */
-    for (uint32_t i = 0; i < 200; i++) {
+    for (uint32_t i = 0; i < suite_rounds(200); i++) {
         fill_bitmap(allow, SLOTS, 2 + i % 5, i);
         struct vex_dev_search s = {
             .queries = queries, .count = 1, .k = SLOTS, .first = i, .slots = 40 + i, .allow = allow};

@@ -1,7 +1,12 @@
-"""Starts the server under test on free loopback ports with a data folder of its own."""
+"""Starts the server under test on free loopback ports with a data folder of its own.
+
+With VEXFS_TEST_VM set the server runs inside that machine (test/lib/guest.py), reached through forwarded ports of the
+same numbers; its data folder and its log lie there. VEXFS_TEST_SERVER_ARGS adds arguments to each server.
+"""
 import contextlib
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
@@ -10,9 +15,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
+
+from test.lib import guest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("VEXFS_TEST_SERVER", str(ROOT / "build/release/vexfs_server"))
+GUEST = guest.from_environment()
+GUEST_BINARY = "/usr/bin/vexfs_server"
+MORE_ARGS = shlex.split(os.environ.get("VEXFS_TEST_SERVER_ARGS", ""))
 
 
 def free_ports(count):
@@ -25,17 +36,28 @@ def free_ports(count):
 
 
 class Server:
-    """One server process. `start` may be called again after `stop` or `kill`: same ports, same data."""
+    """One server process. `start` may be called again after `stop` or `kill`: same ports, same data.
 
-    def __init__(self, data_dir=None, env=None, args=(), binary=BINARY):
+    descriptors: the process's limit of open descriptors."""
+
+    def __init__(self, data_dir=None, env=None, args=(), descriptors=None):
         self.own_dir = data_dir is None
-        self.data_dir = pathlib.Path(data_dir or tempfile.mkdtemp(prefix="vexfs-test-"))
+        self.data_dir = pathlib.Path(data_dir or self.new_folder())
         self.env = dict(env or {})
-        self.args = list(args)
-        self.binary = binary
-        self.http_port, self.grpc_port, self.chroma_port, self.native_port = free_ports(4)
+        self.args = [*MORE_ARGS, *args]
+        self.binary = GUEST_BINARY if GUEST else BINARY
+        self.descriptors = descriptors
+        self.ports = free_ports(4)
+        self.http_port, self.grpc_port, self.chroma_port, self.native_port = self.ports
+        if GUEST:
+            for port in self.ports:
+                GUEST.forward(port)
         self.log_path = self.data_dir.parent / (self.data_dir.name + ".log")
         self.process = None
+
+    @staticmethod
+    def new_folder():
+        return f"/tmp/vexfs-test-{uuid.uuid4().hex[:12]}" if GUEST else tempfile.mkdtemp(prefix="vexfs-test-")
 
     @property
     def url(self):
@@ -44,10 +66,15 @@ class Server:
     def spawn(self):
         """Starts the process without waiting until it serves."""
         command = [
-            self.binary, "--data-dir", str(self.data_dir), "--host", "127.0.0.1",
+            self.binary, "--data-dir", str(self.data_dir), "--host", "0.0.0.0" if GUEST else "127.0.0.1",
             "--http-port", str(self.http_port), "--grpc-port", str(self.grpc_port),
             "--chroma-port", str(self.chroma_port), "--native-port", str(self.native_port), *self.args,
         ]
+        if GUEST:
+            self.process = guest.GuestProcess(GUEST, command, self.env, self.log_path, self.descriptors)
+            return self
+        if self.descriptors:
+            command = ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh", *command]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, env={**os.environ, **self.env}, stdout=log, stderr=log)
         return self
@@ -73,7 +100,35 @@ class Server:
             time.sleep(0.01)
 
     def log(self):
+        """The last part of what the process printed."""
+        if GUEST:
+            return GUEST.run(f"tail -c 4000 {shlex.quote(str(self.log_path))} 2>/dev/null || :")
         return self.log_path.read_text(errors="replace")[-4000:] if self.log_path.exists() else ""
+
+    def remove_log(self):
+        if GUEST:
+            GUEST.run(f"rm -f {shlex.quote(str(self.log_path))}")
+        else:
+            self.log_path.unlink(missing_ok=True)
+
+    def proc(self, name):
+        """The text of a file in the process's folder of /proc."""
+        path = f"/proc/{self.process.pid}/{name}"
+        return GUEST.run(f"cat {path}") if GUEST else pathlib.Path(path).read_text()
+
+    def resident(self):
+        """Bytes of memory that the process holds."""
+        return int(self.proc("statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptor_count(self):
+        path = f"/proc/{self.process.pid}/fd"
+        return int(GUEST.run(f"ls {path} | wc -l")) if GUEST else len(os.listdir(path))
+
+    def file_count(self):
+        """Files in the data folder."""
+        if GUEST:
+            return int(GUEST.run(f"find {shlex.quote(str(self.data_dir))} -type f | wc -l"))
+        return sum(len(names) for _, _, names in os.walk(self.data_dir))
 
     def stop(self, timeout=30):
         """SIGTERM; returns the exit code."""
@@ -98,9 +153,15 @@ class Server:
                 self.stop()
             except subprocess.TimeoutExpired:
                 self.kill()
+        if GUEST:
+            for port in self.ports:
+                GUEST.unforward(port)
         if self.own_dir:
-            shutil.rmtree(self.data_dir, ignore_errors=True)
-            self.log_path.unlink(missing_ok=True)
+            if GUEST:
+                GUEST.run(f"rm -rf {shlex.quote(str(self.data_dir))}")
+            else:
+                shutil.rmtree(self.data_dir, ignore_errors=True)
+            self.remove_log()
 
     def __enter__(self):
         return self.start()

@@ -40,8 +40,12 @@ static int metrics(struct vex_service *service, struct vex_call *call)
 {
     struct vex_buf *ret = VEX_ARENA_NEW(&call->arena, struct vex_buf);
 
+    const char *prefix = vex_conf_str(service->options.conf, VEX_CONF_METRICS_PREFIX);
     vex_buf_init(ret, &call->arena);
-    vex_metrics_print(ret, vex_conf_str(service->options.conf, VEX_CONF_METRICS_PREFIX));
+    vex_buf_printf(ret, "# HELP %svexfs_info this server\n# TYPE %svexfs_info gauge\n", prefix, prefix);
+    vex_buf_printf(ret, "%svexfs_info{version=\"%s\",device=\"%s\"} 1\n", prefix, VEX_SERVER_VERSION,
+                   vex_engine_device(service->engine));
+    vex_metrics_print(ret, prefix);
     call->response = ret;
     return 0;
 }
