@@ -1,10 +1,8 @@
-/* Text: UUIDs, base64, percent-encoding, Unicode. (Checking UTF-8 is in cxx/json_parse.cc, expressions in
- * cxx/regex.cc.)
+/* Text: UUIDs, base64, percent-encoding. (Words and case are in text_words.c, checking UTF-8 is in
+ * cxx/json_parse.cc, expressions in cxx/regex.cc.)
  *
  * Lock: none, nothing is kept. */
 #include "base/text.h"
-
-#include <utf8proc.h>
 
 size_t vex_utf8_count(struct vex_str s)
 {
@@ -172,78 +170,4 @@ bool vex_percent_decode(struct vex_arena *arena, struct vex_str s, bool query, s
     }
     *ret = vex_str(out, len);
     return vex_utf8_valid(*ret);
-}
-
-struct vex_str vex_text_lower(struct vex_arena *arena, struct vex_str s)
-{
-    struct vex_buf out;
-
-    vex_buf_init(&out, arena);
-    vex_buf_reserve(&out, s.len + 1);
-    for (size_t at = 0; at < s.len;) {
-        unsigned char c = (unsigned char)s.ptr[at];
-        utf8proc_int32_t point;
-        utf8proc_uint8_t text[4];
-        utf8proc_ssize_t step;
-
-        if (c < 0x80) {
-            vex_buf_add_char(&out, (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c));
-            at++;
-            continue;
-        }
-        step = utf8proc_iterate((const utf8proc_uint8_t *)s.ptr + at, (utf8proc_ssize_t)(s.len - at), &point);
-        if (step <= 0) /* the caller's fault; still no endless loop */
-            break;
-        at += (size_t)step;
-        vex_buf_add(&out, text, (size_t)utf8proc_encode_char(utf8proc_tolower(point), text));
-    }
-    return vex_buf_str(&out);
-}
-
-enum word_class { CLASS_OTHER, CLASS_WORD, CLASS_MARK };
-
-static enum word_class class_of(utf8proc_int32_t point)
-{
-    switch (utf8proc_category(point)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return CLASS_WORD;
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-        return CLASS_MARK;
-    default:
-        return CLASS_OTHER;
-    }
-}
-
-int vex_text_words(struct vex_str s, int (*fn)(void *arg, struct vex_str word), void *arg)
-{
-    size_t begin = 0, at = 0;
-    bool inside = false;
-
-    while (at < s.len) {
-        utf8proc_int32_t point;
-        utf8proc_ssize_t step =
-            utf8proc_iterate((const utf8proc_uint8_t *)s.ptr + at, (utf8proc_ssize_t)(s.len - at), &point);
-        enum word_class class = step > 0 ? class_of(point) : CLASS_OTHER;
-        bool belongs = class == CLASS_WORD || (class == CLASS_MARK && inside);
-
-        if (belongs && !inside)
-            begin = at;
-        if (!belongs && inside) {
-            int rc = fn(arg, vex_str(s.ptr + begin, at - begin));
-            if (rc != 0)
-                return rc;
-        }
-        inside = belongs;
-        at += step > 0 ? (size_t)step : 1;
-    }
-    return inside ? fn(arg, vex_str(s.ptr + begin, at - begin)) : 0;
 }

@@ -36,7 +36,38 @@ int vex_regex_new(struct vex_str pattern, struct vex_regex **ret, struct vex_err
 bool vex_regex_matches(const struct vex_regex *re, struct vex_str text);
 void vex_regex_free(struct vex_regex *re);
 
-/* Lowercase (Unicode simple folding as utf8proc does) of valid UTF-8, into the arena. */
+/* What words are made of: the Unicode properties Alphabetic and Numeric. */
+bool vex_text_alnum(int32_t point);
+bool vex_text_numeric(int32_t point); /* categories N */
+bool vex_text_upper(int32_t point);   /* the property Uppercase */
+bool vex_text_space(int32_t point);   /* White_Space */
+/* Next code point of UTF-8 at *at, which moves on; of bytes that are none, one is skipped and U+FFFD returned.
+ * Not to be called at the end. */
+int32_t vex_text_next(const char **at, const char *end);
+
+/* Walk over a text in lowercase as Unicode's full mapping has it: a dotted capital I becomes two code points,
+ * a sigma that ends a word its final form. */
+struct vex_lower {
+    const char *begin, *at, *end;
+    int32_t queued; /* 0: none */
+};
+static inline struct vex_lower vex_lower(struct vex_str s)
+{
+    return (struct vex_lower){s.ptr, s.ptr, s.len > 0 ? s.ptr + s.len : s.ptr, 0};
+}
+int32_t vex_lower_next_slow(struct vex_lower *walk);
+/* -1 at the end. */
+static inline int32_t vex_lower_next(struct vex_lower *walk)
+{
+    if (walk->at < walk->end && (unsigned char)*walk->at < 0x80 && walk->queued == 0) {
+        unsigned char c = (unsigned char)*walk->at++;
+        return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+    }
+    return vex_lower_next_slow(walk);
+}
+
+/* Lowercase of valid UTF-8: appended; into the arena. */
+void vex_text_add_lower(struct vex_buf *out, struct vex_str s);
 struct vex_str vex_text_lower(struct vex_arena *arena, struct vex_str s);
 /* Calls fn for each word of Qdrant's "word" tokenizer: maximal runs of alphanumeric code points. Stops when
  * fn is non-zero and returns that. */

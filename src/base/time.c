@@ -1,4 +1,5 @@
-/* Dates: RFC 3339 and looser, proleptic Gregorian, int64 microseconds.
+/* Dates: RFC 3339 and looser (as the Rust library chrono reads them, which the real server uses), proleptic Gregorian, int64
+ * microseconds.
  *
  * Lock: none, nothing is kept. Day numbers by shifted years that begin in March, in eras of 400 years, so
  * that leap days come last: E. G. Richards, "Calendars", in Explanatory Supplement to the Astronomical
@@ -7,10 +8,14 @@
 
 #include <stdio.h>
 
+#include "base/text.h"
+
 #define US_PER_SEC   INT64_C(1000000)
 #define SEC_PER_DAY  INT64_C(86400)
 #define DAYS_PER_ERA 146097
 #define DAYS_TO_1970 719468 /* from 0000-03-01 */
+#define YEAR_MIN     (-262143)
+#define YEAR_MAX     262142
 
 static int64_t days_from_date(int64_t year, int month, int day)
 {
@@ -49,21 +54,26 @@ static int days_in_month(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-/* Takes exactly n digits. */
-static bool take_digits(struct vex_str *s, size_t n, int *ret)
-{
-    int value = 0;
+/* ---- reading ---- */
 
-    if (s->len < n)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        if (s->ptr[i] < '0' || s->ptr[i] > '9')
-            return false;
-        value = value * 10 + (s->ptr[i] - '0');
+/* How a spelling treats what stands between the parts. */
+struct manner {
+    bool spaces;  /* white space before '-' and ':', and behind all */
+    bool zone;    /* there is one */
+    bool minutes; /* of the zone: have to be there */
+};
+
+static void skip_spaces(struct vex_str *s)
+{
+    const char *at = s->ptr, *end = s->ptr + s->len;
+
+    while (at < end) {
+        const char *next = at;
+        if ((unsigned char)(*at - '!') < 0x7f - '!' || !vex_text_space(vex_text_next(&next, end)))
+            break;
+        at = next;
     }
-    *s = vex_str(s->ptr + n, s->len - n);
-    *ret = value;
-    return true;
+    *s = vex_str(at, (size_t)(end - at));
 }
 
 static bool take_char(struct vex_str *s, char c)
@@ -74,36 +84,92 @@ static bool take_char(struct vex_str *s, char c)
     return true;
 }
 
-/* After the point: one to nine digits, what is below a microsecond is cut. */
+static bool take_either(struct vex_str *s, char lower)
+{
+    return take_char(s, lower) || take_char(s, (char)(lower - 'a' + 'A'));
+}
+
+/* One to `most` digits behind white space. */
+static bool take_number(struct vex_str *s, size_t most, int *ret)
+{
+    size_t n = 0;
+    int value = 0;
+
+    skip_spaces(s);
+    while (n < s->len && n < most && s->ptr[n] >= '0' && s->ptr[n] <= '9') {
+        if (value > YEAR_MAX)
+            return false;
+        value = value * 10 + (s->ptr[n++] - '0');
+    }
+    *s = vex_str(s->ptr + n, s->len - n);
+    *ret = value;
+    return n > 0;
+}
+
+/* With a sign it may have any number of digits, else four. */
+static bool take_year(struct vex_str *s, int *ret)
+{
+    bool minus;
+
+    skip_spaces(s);
+    minus = take_char(s, '-');
+    if (!minus && !take_char(s, '+'))
+        return take_number(s, 4, ret);
+    if (s->len == 0 || s->ptr[0] < '0' || s->ptr[0] > '9' || !take_number(s, SIZE_MAX, ret))
+        return false;
+    *ret = minus ? -*ret : *ret;
+    return true;
+}
+
+static bool take_mark(struct vex_str *s, char c, const struct manner *manner)
+{
+    if (manner->spaces)
+        skip_spaces(s);
+    return take_char(s, c);
+}
+
+static bool take_date(struct vex_str *s, const struct manner *manner, int64_t *ret_day)
+{
+    int year, month, day;
+
+    if (!take_year(s, &year) || !take_mark(s, '-', manner) || !take_number(s, 2, &month) ||
+        !take_mark(s, '-', manner) || !take_number(s, 2, &day))
+        return false;
+    if (year < YEAR_MIN || year > YEAR_MAX || month < 1 || month > 12 || day < 1 ||
+        day > days_in_month(year, month))
+        return false;
+    *ret_day = days_from_date(year, month, day);
+    return true;
+}
+
+/* After the point: digits; what is below a microsecond is cut. */
 static bool take_fraction(struct vex_str *s, int64_t *ret_us)
 {
     int64_t us = 0;
-    int digits = 0, digit;
+    size_t digits = 0;
 
-    while (take_digits(s, 1, &digit)) {
-        if (++digits > 9)
-            return false;
-        if (digits <= 6)
-            us = us * 10 + digit;
-    }
-    for (int i = digits; i < 6; i++)
+    for (; digits < s->len && s->ptr[digits] >= '0' && s->ptr[digits] <= '9'; digits++)
+        if (digits < 6)
+            us = us * 10 + (s->ptr[digits] - '0');
+    for (size_t i = digits; i < 6; i++)
         us *= 10;
+    *s = vex_str(s->ptr + digits, s->len - digits);
     *ret_us = us;
     return digits > 0;
 }
 
-/* "hh:mm[:ss[.fraction]]" */
-static bool take_clock(struct vex_str *s, int64_t *ret_us)
+/* "hh:mm:ss[.fraction]"; without a zone the seconds may be left out. */
+static bool take_clock(struct vex_str *s, const struct manner *manner, int64_t *ret_us)
 {
     int hour, minute, second = 0;
     int64_t us = 0;
 
-    if (!take_digits(s, 2, &hour) || !take_char(s, ':') || !take_digits(s, 2, &minute) || hour > 23 ||
+    if (!take_number(s, 2, &hour) || !take_mark(s, ':', manner) || !take_number(s, 2, &minute) || hour > 23 ||
         minute > 59)
         return false;
-    if (take_char(s, ':')) {
+    if (manner->zone || s->len > 0) {
         /* 60 is a leap second: it counts as the second after. */
-        if (!take_digits(s, 2, &second) || second > 60)
+        if (!take_mark(s, ':', manner) || !take_number(s, 2, &second) || second > 60)
             return false;
         if (take_char(s, '.') && !take_fraction(s, &us))
             return false;
@@ -112,50 +178,104 @@ static bool take_clock(struct vex_str *s, int64_t *ret_us)
     return true;
 }
 
-/* The rest of the text: nothing (UTC), Z, or an offset. */
-static bool take_zone(struct vex_str *s, int64_t *ret_us)
+/* Two digits, no spaces before them. */
+static bool take_pair(struct vex_str *s, int *ret)
+{
+    if (s->len < 2 || s->ptr[0] < '0' || s->ptr[0] > '9' || s->ptr[1] < '0' || s->ptr[1] > '9')
+        return false;
+    *ret = (s->ptr[0] - '0') * 10 + (s->ptr[1] - '0');
+    *s = vex_str(s->ptr + 2, s->len - 2);
+    return true;
+}
+
+static bool take_sign(struct vex_str *s, bool *ret_west)
+{
+    static const char minus[] = "\xe2\x88\x92"; /* U+2212 */
+
+    *ret_west = true;
+    if (take_char(s, '-'))
+        return true;
+    if (s->len >= sizeof minus - 1 && memcmp(s->ptr, minus, sizeof minus - 1) == 0) {
+        *s = vex_str(s->ptr + sizeof minus - 1, s->len - (sizeof minus - 1));
+        return true;
+    }
+    *ret_west = false;
+    return take_char(s, '+');
+}
+
+static bool take_zone(struct vex_str *s, const struct manner *manner, int64_t *ret_us)
 {
     int hour, minute = 0;
+    size_t before;
     bool west;
 
     *ret_us = 0;
-    if (s->len == 0 || ((take_char(s, 'Z') || take_char(s, 'z')) && s->len == 0))
+    skip_spaces(s);
+    if (take_either(s, 'z'))
         return true;
-    west = take_char(s, '-');
-    if (!west && !take_char(s, '+'))
+    if (manner->minutes && take_either(s, 'u'))
+        return take_either(s, 't') && take_either(s, 'c');
+    if (!take_sign(s, &west) || !take_pair(s, &hour))
         return false;
-    if (!take_digits(s, 2, &hour))
-        return false;
-    if (s->len > 0) {
+    do {
+        before = s->len;
+        skip_spaces(s);
         take_char(s, ':');
-        if (!take_digits(s, 2, &minute) || s->len > 0)
-            return false;
-    }
+    } while (s->len != before);
+    if (!take_pair(s, &minute) && (manner->minutes || s->len > 0))
+        return false;
     if (hour > 23 || minute > 59)
         return false;
     *ret_us = (hour * 60 + minute) * 60 * US_PER_SEC * (west ? -1 : 1);
     return true;
 }
 
-bool vex_time_parse(struct vex_str s, int64_t *ret_us)
+/* The T, or a space; in a fixed format any white space, or none. */
+static bool take_divider(struct vex_str *s, const struct manner *manner)
 {
-    int64_t clock = 0, zone = 0;
-    int year, month, day;
-
-    if (!take_digits(&s, 4, &year) || !take_char(&s, '-') || !take_digits(&s, 2, &month) ||
-        !take_char(&s, '-') || !take_digits(&s, 2, &day))
-        return false;
-    if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
-        return false;
-    if (s.len > 0) {
-        if (!take_char(&s, 'T') && !take_char(&s, 't') && !take_char(&s, ' '))
-            return false;
-        if (!take_clock(&s, &clock) || !take_zone(&s, &zone))
-            return false;
-    }
-    *ret_us = days_from_date(year, month, day) * SEC_PER_DAY * US_PER_SEC + clock - zone;
+    if (take_char(s, 'T'))
+        return true;
+    if (manner->spaces)
+        return take_char(s, 't') || take_char(s, ' ');
+    skip_spaces(s);
     return true;
 }
+
+static bool parse(struct vex_str s, const struct manner *manner, int64_t *ret_us)
+{
+    int64_t day, clock = 0, zone = 0;
+
+    if (!take_date(&s, manner, &day))
+        return false;
+    if (manner->zone || s.len > 0) {
+        if (!take_divider(&s, manner) || !take_clock(&s, manner, &clock))
+            return false;
+        if (manner->zone && !take_zone(&s, manner, &zone))
+            return false;
+    }
+    if (manner->spaces)
+        skip_spaces(&s);
+    if (s.len > 0)
+        return false;
+    *ret_us = day * SEC_PER_DAY * US_PER_SEC + clock - zone;
+    return true;
+}
+
+bool vex_time_parse(struct vex_str s, int64_t *ret_us)
+{
+    /* What is read of a date and time with a zone; of a fixed format with a zone; of one without (UTC). */
+    static const struct manner manners[] = {
+        {.spaces = true, .zone = true, .minutes = true}, {.zone = true}, {.zone = false}};
+
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < sizeof manners / sizeof manners[0]; i++)
+        if (parse(s, &manners[i], ret_us))
+            return true;
+    return false;
+}
+
+/* ---- writing ---- */
 
 size_t vex_time_text(char *buf, int64_t us)
 {

@@ -62,6 +62,7 @@ struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id
 
 static void close_data(struct vex_collection_data *data)
 {
+    vex_index_set_free(data->indexes);
     vex_vectors_close(data->vectors);
     if (data->rows != NULL)
         vex_rows_close(data->rows);
@@ -214,20 +215,24 @@ void vex_collection_publish_config(struct vex_collection *collection, struct vex
 
 int vex_collection_reconfigure(struct vex_collection *collection, struct vex_err *err)
 {
+    struct vex_index_change *indexes;
     struct vex_config *config;
     int rc;
 
     if (!atomic_load(&collection->open))
         return 0;
     config = vex_collection_config(collection);
+    indexes = vex_index_change_new(collection->data.indexes, config);
     pthread_rwlock_wrlock(&collection->lock);
     rc = vex_vectors_configure(collection->data.vectors, config, err);
     if (rc == 0) {
         struct vex_config *old = collection->data.config;
         collection->data.config = config;
         config = old;
+        vex_index_change_apply(indexes);
     }
     pthread_rwlock_unlock(&collection->lock);
+    vex_index_change_free(indexes);
     vex_config_unref(config);
     return rc;
 }
@@ -302,8 +307,10 @@ static int open_files(struct vex_collection *collection, struct vex_collection_d
     if (rc != 0) {
         close_data(ret);
         *ret = (struct vex_collection_data){0};
+        return rc;
     }
-    return rc;
+    ret->indexes = vex_index_set_new(collection, ret->config);
+    return 0;
 }
 
 static int open_locked(struct vex_collection *collection, struct vex_err *err)
@@ -321,6 +328,7 @@ static int open_locked(struct vex_collection *collection, struct vex_err *err)
         return rc;
     }
     collection->applied_seq = manifest.seq;
+    collection->applied_op = manifest.next_op - 1;
     if (manifest.next_op > atomic_load(&collection->next_op))
         atomic_store(&collection->next_op, manifest.next_op);
     pthread_rwlock_wrlock(&collection->lock);
@@ -328,6 +336,9 @@ static int open_locked(struct vex_collection *collection, struct vex_err *err)
     atomic_store(&collection->open, true);
     pthread_rwlock_unlock(&collection->lock);
     vex_metric_add(VEX_METRIC_OPEN_COLLECTIONS, 1);
+    /* Recovery may change points and indexes still; it begins at its end. */
+    if (!collection->engine->recovering)
+        vex_index_set_start(data.indexes);
     return 0;
 }
 

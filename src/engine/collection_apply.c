@@ -10,6 +10,7 @@
 
 #include "base/crc32c.h"
 #include "engine/filter/match.h"
+#include "engine/query/plan.h"
 
 /* ---- publication ---- */
 
@@ -25,6 +26,9 @@ static int reserve(struct vex_apply *a)
         rc = vex_vectors_reserve(a->data->vectors);
     if (rc == 0)
         rc = vex_rows_reserve(a->data->rows, slots, a->fresh_count);
+    if (rc == 0)
+        rc = vex_index_set_reserve(a->data->indexes, slots,
+                                   a->staged_count + a->fresh_count + a->deleted_count);
     return rc;
 }
 
@@ -32,11 +36,33 @@ static void delete_slot(struct vex_apply *a, uint32_t slot)
 {
     struct vex_row row = *vex_rows_at(a->data->rows, slot);
 
+    vex_index_set_touch(a->data->indexes, slot, row.blob, row.blob_len, true);
     vex_rows_delete(a->data->rows, slot);
     if (row.blob != 0)
         vex_heap_free(a->data->heap, row.blob, row.blob_len);
     if (row.id_kind == VEX_ID_TEXT)
         vex_heap_free(a->data->heap, row.id[0], (uint32_t)row.id[1]);
+}
+
+/* The new version appears, the older one goes. */
+static void publish_slot(struct vex_apply *a, const struct vex_staged *s)
+{
+    uint32_t older = vex_rows_publish(a->data->rows, s->slot, &s->row);
+
+    vex_index_set_touch(a->data->indexes, s->slot, 0, 0, false);
+    if (older != VEX_SLOT_NONE) {
+        const struct vex_row *row = vex_rows_at(a->data->rows, older); /* dead, but as it was */
+        vex_index_set_touch(a->data->indexes, older, row->blob, row->blob_len, true);
+    }
+}
+
+static void update_slot(struct vex_apply *a, const struct vex_staged *s)
+{
+    const struct vex_row *row = vex_rows_at(a->data->rows, s->slot);
+
+    if (row->blob != s->row.blob)
+        vex_index_set_touch(a->data->indexes, s->slot, row->blob, row->blob_len, true);
+    vex_rows_update(a->data->rows, s->slot, &s->row);
 }
 
 static void publish_all(struct vex_apply *a)
@@ -45,14 +71,15 @@ static void publish_all(struct vex_apply *a)
         const struct vex_staged *s = &a->staged[i];
 
         if (s->fresh)
-            vex_rows_publish(a->data->rows, s->slot, &s->row);
+            publish_slot(a, s);
         else
-            vex_rows_update(a->data->rows, s->slot, &s->row);
+            update_slot(a, s);
         if (s->old_blob != 0)
             vex_heap_free(a->data->heap, s->old_blob, s->old_blob_len);
     }
     for (uint32_t i = 0; i < a->deleted_count; i++)
         delete_slot(a, a->deleted[i]);
+    a->collection->applied_op = a->op;
 }
 
 static int publish(struct vex_apply *a)
@@ -201,17 +228,25 @@ int vex_apply_check(struct vex_apply *a, uint32_t slot, uint64_t dense, uint32_t
 
 static uint64_t vector_bit(void *arg, struct vex_str name)
 {
-    const struct vex_vector_params *params = vex_config_vector(arg, name);
+    const struct vex_collection_data *data = arg;
+    const struct vex_vector_params *params = vex_config_vector(data->config, name);
 
     return params != NULL ? UINT64_C(1) << params->ordinal : 0;
+}
+
+static const struct vex_analyzer *analyzer(void *arg, const struct vex_path *path)
+{
+    const struct vex_collection_data *data = arg;
+
+    return vex_index_set_analyzer(data->indexes, path);
 }
 
 int vex_apply_bind(struct vex_apply *a, struct vex_filter *filter, struct vex_filter_binding *binding)
 {
     int rc;
 
-    *binding =
-        (struct vex_filter_binding){.arena = a->arena, .vector_bit = vector_bit, .arg = a->data->config};
+    *binding = (struct vex_filter_binding){
+        .arena = a->arena, .vector_bit = vector_bit, .analyzer = analyzer, .arg = a->data};
     if (filter == NULL)
         return 0;
     rc = vex_filter_bind(filter, binding, a->err);
@@ -274,19 +309,29 @@ static int select_in_order(struct vex_apply *a, const struct vex_selector *selec
     return 0;
 }
 
-static void select_all(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots,
-                       uint32_t *ret_count)
+/* By indexes as far as they serve: the answer does not depend on which are complete. */
+static int select_all(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots,
+                      uint32_t *ret_count)
 {
-    const uint64_t *live = vex_rows_live(a->data->rows);
-    uint32_t words = (vex_rows_slots(a->data->rows) + 63) / 64, count = 0;
+    size_t words = vex_plan_words(vex_rows_slots(a->data->rows));
+    uint64_t *bits = vex_arena_try(a->arena, (words + 1) * sizeof *bits), found;
+    struct vex_plan plan;
+    uint32_t count = 0;
+    int rc;
 
-    for (uint32_t w = 0; w < words; w++)
-        for (uint64_t bits = live[w]; bits != 0; bits &= bits - 1) {
-            uint32_t slot = w * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (vex_apply_matches(a, selector->filter, slot))
-                slots[count++] = slot;
-        }
+    if (bits == NULL)
+        return VEX_ENO_MEMORY;
+    memset(bits, 0, words * sizeof *bits);
+    vex_plan_init(&plan, a->data, selector->filter, vex_rows_live(a->data->rows),
+                  vex_rows_live_count(a->data->rows));
+    rc = vex_plan_find(&plan, bits, &found);
+    if (rc != 0)
+        return rc;
+    for (size_t w = 0; w < words; w++)
+        for (uint64_t rest = bits[w]; rest != 0; rest &= rest - 1)
+            slots[count++] = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(rest);
     *ret_count = count;
+    return 0;
 }
 
 int vex_apply_select(struct vex_apply *a, const struct vex_selector *selector, bool strict, uint32_t **ret,
@@ -309,7 +354,7 @@ int vex_apply_select(struct vex_apply *a, const struct vex_selector *selector, b
     if (rc == 0 && selector->limit > 0)
         rc = select_in_order(a, selector, slots, ret_count);
     else if (rc == 0)
-        select_all(a, selector, slots, ret_count);
+        rc = select_all(a, selector, slots, ret_count);
     vex_filter_unbind(&binding);
     return rc;
 }

@@ -133,9 +133,23 @@ void vex_engine_release_log(struct vex_engine *engine)
 
 /* ---- the checkpoint ---- */
 
-static int sync_data(struct vex_collection *collection, struct vex_err *err)
+int vex_collection_sync_log(struct vex_collection *collection, struct vex_err *err)
 {
     struct vex_engine *engine = collection->engine;
+    bool half;
+
+    pthread_mutex_lock(&collection->queue_lock);
+    half = collection->queue.head != NULL && collection->queue.head->at > 0;
+    pthread_mutex_unlock(&collection->queue_lock);
+    if (half)
+        return vex_err_set(err, VEX_EUNAVAILABLE, "a write waits for disk space");
+    if (vex_wal_durable(engine->wal) < collection->applied_seq && vex_wal_sync(engine->wal) != 0)
+        return vex_err_set(err, VEX_EREAD_ONLY, "the log can't be synced");
+    return 0;
+}
+
+static int sync_data(struct vex_collection *collection, struct vex_err *err)
+{
     int rc = vex_vectors_sync(collection->data.vectors);
 
     if (rc == 0)
@@ -143,9 +157,7 @@ static int sync_data(struct vex_collection *collection, struct vex_err *err)
     if (rc != 0)
         return vex_err_set(err, rc, "cannot sync vectors and payloads");
     /* The checkpoint must not hold what the log could still lose. */
-    if (vex_wal_durable(engine->wal) < collection->applied_seq && vex_wal_sync(engine->wal) != 0)
-        return vex_err_set(err, VEX_EREAD_ONLY, "the log can't be synced");
-    return 0;
+    return vex_collection_sync_log(collection, err);
 }
 
 static int write_checkpoint(struct vex_collection *collection, struct vex_err *err)
@@ -199,6 +211,9 @@ int vex_checkpoint_collection(struct vex_collection *collection, struct vex_err 
         return 0;
     }
     rc = vex_collection_usable(collection, err);
+    /* What settles below may be written over: indexes must not need it any more. */
+    if (rc == 0)
+        vex_index_set_follow(collection->data.indexes, 0);
     if (rc == 0)
         rc = sync_data(collection, err);
     if (rc == 0)
@@ -211,6 +226,7 @@ int vex_checkpoint_collection(struct vex_collection *collection, struct vex_err 
     pthread_rwlock_unlock(&collection->lock);
     covered(collection);
     vex_metric_add(VEX_METRIC_CHECKPOINTS, 1);
+    vex_index_set_checkpointed(collection->data.indexes);
     vex_engine_release_log(engine);
     return 0;
 }

@@ -7,7 +7,11 @@
 
 #include "base/mem.h"
 
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION 2u
+#define FORMAT_OLD     1u /* indexes without what is said of them beyond type and doc */
+
+enum { FLAG_PREFIX = 1, FLAG_RANGE = 2, FLAG_LOOKUP = 4, FLAG_TEXT = 8, FLAGS_ALL = 15 };
+enum { TEXT_LOWERCASE = 1, TEXT_FOLDING = 2, TEXT_PHRASE = 4, TEXT_SCORING = 8, TEXT_FLAGS_ALL = 15 };
 
 #define VECTORS_MAX_TEXT "A collection holds at most %d vector names over its life"
 
@@ -54,6 +58,159 @@ static void append_vector(struct vex_config *config, const struct vex_vector_par
     config->vector_count = count + 1;
 }
 
+/* ---- indexes ---- */
+
+static struct vex_str *keep_list(struct vex_config *config, const struct vex_str *list, uint32_t count)
+{
+    struct vex_str *copy = count > 0 ? VEX_ARENA_ARRAY(&config->arena, struct vex_str, count) : NULL;
+
+    for (uint32_t i = 0; i < count; i++)
+        copy[i] = keep(config, list[i]);
+    return copy;
+}
+
+static struct vex_index_params keep_index(struct vex_config *config, const struct vex_index_params *params)
+{
+    struct vex_index_params copy = *params;
+
+    copy.field = keep(config, params->field);
+    copy.doc = keep(config, params->doc);
+    if (params->text != NULL) {
+        struct vex_text_params *text = vex_arena_dup(&config->arena, params->text, sizeof *text);
+
+        text->stemmer = keep(config, text->stemmer);
+        text->stopword_languages = keep_list(config, text->stopword_languages, text->stopword_language_count);
+        text->stopwords = keep_list(config, text->stopwords, text->stopword_count);
+        copy.text = text;
+    }
+    return copy;
+}
+
+void vex_config_set_index(struct vex_config *config, const struct vex_index_params *params)
+{
+    uint32_t count = config->index_count, at = 0;
+    struct vex_index_params *indexes = VEX_ARENA_ARRAY(&config->arena, struct vex_index_params, count + 1);
+
+    if (count > 0)
+        memcpy(indexes, config->indexes, count * sizeof *indexes);
+    while (at < count && !vex_str_eq(indexes[at].field, params->field))
+        at++;
+    indexes[at] = keep_index(config, params);
+    config->indexes = indexes;
+    config->index_count = count + (at == count);
+}
+
+bool vex_config_remove_index(struct vex_config *config, struct vex_str field)
+{
+    uint32_t kept = 0;
+    bool found;
+
+    for (uint32_t i = 0; i < config->index_count; i++)
+        if (!vex_str_eq(config->indexes[i].field, field))
+            config->indexes[kept++] = config->indexes[i];
+    found = kept < config->index_count;
+    config->index_count = kept;
+    return found;
+}
+
+static void encode_list(struct vex_buf *out, const struct vex_str *list, uint32_t count)
+{
+    vex_buf_add_u32(out, count);
+    for (uint32_t i = 0; i < count; i++)
+        vex_buf_add_str32(out, list[i]);
+}
+
+static void encode_text(struct vex_buf *out, const struct vex_text_params *text)
+{
+    vex_buf_add_u8(out, (uint8_t)text->tokenizer);
+    vex_buf_add_u8(
+        out, (uint8_t)((text->lowercase ? TEXT_LOWERCASE : 0) | (text->ascii_folding ? TEXT_FOLDING : 0) |
+                       (text->phrase_matching ? TEXT_PHRASE : 0) | (text->scoring ? TEXT_SCORING : 0)));
+    vex_buf_add_u32(out, text->min_token_len);
+    vex_buf_add_u32(out, text->max_token_len);
+    vex_buf_add_str32(out, text->stemmer);
+    encode_list(out, text->stopword_languages, text->stopword_language_count);
+    encode_list(out, text->stopwords, text->stopword_count);
+}
+
+void vex_index_params_encode(struct vex_buf *out, const struct vex_index_params *params)
+{
+    vex_buf_add_str32(out, params->field);
+    vex_buf_add_u8(out, params->type);
+    vex_buf_add_u8(out,
+                   (uint8_t)((params->prefix ? FLAG_PREFIX : 0) | (params->range ? FLAG_RANGE : 0) |
+                             (params->lookup ? FLAG_LOOKUP : 0) | (params->text != NULL ? FLAG_TEXT : 0)));
+    if (params->text != NULL)
+        encode_text(out, params->text);
+}
+
+bool vex_index_params_same(const struct vex_index_params *a, const struct vex_index_params *b)
+{
+    struct vex_buf x, y;
+    bool same;
+
+    vex_buf_init(&x, NULL);
+    vex_buf_init(&y, NULL);
+    vex_index_params_encode(&x, a);
+    vex_index_params_encode(&y, b);
+    same = vex_str_eq(vex_buf_str(&x), vex_buf_str(&y));
+    vex_buf_done(&x);
+    vex_buf_done(&y);
+    return same;
+}
+
+static bool decode_list(struct vex_cursor *c, struct vex_config *config, struct vex_str **ret,
+                        uint32_t *ret_count)
+{
+    uint32_t count = vex_cursor_u32(c);
+
+    /* A text takes at least 4 bytes: a wrong count can't size an allocation. */
+    if (c->bad || count > vex_cursor_left(c) / 4)
+        return false;
+    *ret = count > 0 ? VEX_ARENA_ARRAY(&config->arena, struct vex_str, count) : NULL;
+    *ret_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        (*ret)[i] = keep(config, vex_cursor_str32(c));
+    return !c->bad;
+}
+
+static bool decode_text(struct vex_cursor *c, struct vex_config *config, struct vex_text_params **ret)
+{
+    struct vex_text_params *text = VEX_ARENA_NEW(&config->arena, struct vex_text_params);
+    uint8_t tokenizer = vex_cursor_u8(c), flags = vex_cursor_u8(c);
+
+    if (c->bad || tokenizer >= VEX_TOKENIZER_COUNT || (flags & ~TEXT_FLAGS_ALL) != 0)
+        return false;
+    text->tokenizer = (enum vex_tokenizer)tokenizer;
+    text->lowercase = (flags & TEXT_LOWERCASE) != 0;
+    text->ascii_folding = (flags & TEXT_FOLDING) != 0;
+    text->phrase_matching = (flags & TEXT_PHRASE) != 0;
+    text->scoring = (flags & TEXT_SCORING) != 0;
+    text->min_token_len = vex_cursor_u32(c);
+    text->max_token_len = vex_cursor_u32(c);
+    text->stemmer = keep(config, vex_cursor_str32(c));
+    *ret = text;
+    return decode_list(c, config, &text->stopword_languages, &text->stopword_language_count) &&
+           decode_list(c, config, &text->stopwords, &text->stopword_count);
+}
+
+static bool decode_index(struct vex_cursor *c, struct vex_config *config, struct vex_index_params *ret)
+{
+    uint8_t flags;
+
+    ret->field = keep(config, vex_cursor_str32(c));
+    ret->type = vex_cursor_u8(c);
+    flags = vex_cursor_u8(c);
+    if (c->bad || (flags & ~FLAGS_ALL) != 0)
+        return false;
+    ret->prefix = (flags & FLAG_PREFIX) != 0;
+    ret->range = (flags & FLAG_RANGE) != 0;
+    ret->lookup = (flags & FLAG_LOOKUP) != 0;
+    return (flags & FLAG_TEXT) == 0 || decode_text(c, config, &ret->text);
+}
+
+/* ---- the whole ---- */
+
 struct vex_config *vex_config_dup(const struct vex_config *config)
 {
     struct vex_config *copy = vex_config_new();
@@ -69,11 +226,8 @@ struct vex_config *vex_config_dup(const struct vex_config *config)
     copy->index_count = config->index_count;
     if (config->index_count > 0)
         copy->indexes = VEX_ARENA_ARRAY(&copy->arena, struct vex_index_params, config->index_count);
-    for (uint32_t i = 0; i < config->index_count; i++) {
-        copy->indexes[i] = config->indexes[i];
-        copy->indexes[i].field = keep(copy, config->indexes[i].field);
-        copy->indexes[i].doc = keep(copy, config->indexes[i].doc);
-    }
+    for (uint32_t i = 0; i < config->index_count; i++)
+        copy->indexes[i] = keep_index(copy, &config->indexes[i]);
     for (int i = 0; i < VEX_DOC_COUNT; i++)
         copy->docs[i] = keep(copy, config->docs[i]);
     return copy;
@@ -142,8 +296,7 @@ void vex_config_encode(struct vex_buf *out, const struct vex_config *config)
     }
     vex_buf_add_u32(out, config->index_count);
     for (uint32_t i = 0; i < config->index_count; i++) {
-        vex_buf_add_str32(out, config->indexes[i].field);
-        vex_buf_add_u8(out, config->indexes[i].type);
+        vex_index_params_encode(out, &config->indexes[i]);
         vex_buf_add_str32(out, config->indexes[i].doc);
     }
     vex_buf_add_u32(out, VEX_DOC_COUNT);
@@ -174,7 +327,15 @@ static bool decode_vector(struct vex_cursor *c, struct vex_config *config, uint6
     return true;
 }
 
-static bool decode_indexes(struct vex_cursor *c, struct vex_config *config)
+static bool decode_old_index(struct vex_cursor *c, struct vex_config *config, struct vex_index_params *ret)
+{
+    ret->field = keep(config, vex_cursor_str32(c));
+    ret->type = vex_cursor_u8(c);
+    ret->range = ret->lookup = true;
+    return !c->bad;
+}
+
+static bool decode_indexes(struct vex_cursor *c, struct vex_config *config, uint32_t version)
 {
     uint32_t count = vex_cursor_u32(c);
 
@@ -185,8 +346,8 @@ static bool decode_indexes(struct vex_cursor *c, struct vex_config *config)
         config->indexes = VEX_ARENA_ARRAY(&config->arena, struct vex_index_params, count);
     config->index_count = count;
     for (uint32_t i = 0; i < count; i++) {
-        config->indexes[i].field = keep(config, vex_cursor_str32(c));
-        config->indexes[i].type = vex_cursor_u8(c);
+        if (!(version == FORMAT_OLD ? decode_old_index : decode_index)(c, config, &config->indexes[i]))
+            return false;
         config->indexes[i].doc = keep(config, vex_cursor_str32(c));
     }
     return !c->bad;
@@ -194,10 +355,10 @@ static bool decode_indexes(struct vex_cursor *c, struct vex_config *config)
 
 static bool decode_body(struct vex_cursor *c, struct vex_config *config)
 {
+    uint32_t version = vex_cursor_u32(c), count;
     uint64_t seen = 0;
-    uint32_t count;
 
-    if (vex_cursor_u32(c) != FORMAT_VERSION)
+    if (version != FORMAT_VERSION && version != FORMAT_OLD)
         return false;
     config->next_ordinal = vex_cursor_u8(c);
     count = vex_cursor_u32(c);
@@ -206,7 +367,7 @@ static bool decode_body(struct vex_cursor *c, struct vex_config *config)
     for (uint32_t i = 0; i < count; i++)
         if (!decode_vector(c, config, &seen))
             return false;
-    if (!decode_indexes(c, config) || vex_cursor_u32(c) != VEX_DOC_COUNT)
+    if (!decode_indexes(c, config, version) || vex_cursor_u32(c) != VEX_DOC_COUNT)
         return false;
     for (int i = 0; i < VEX_DOC_COUNT; i++)
         config->docs[i] = keep(config, vex_cursor_str32(c));

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "engine/index/index.h"
 #include "engine/point/rows.h"
 #include "uapi/dev.h"
 
@@ -26,13 +27,6 @@ struct vex_vector_params {
     enum vex_distance distance; /* sparse: DOT */
     enum vex_element element;
     bool idf; /* sparse: modifier idf */
-};
-
-/* A declared payload index: the field and what a dialect said of it. */
-struct vex_index_params {
-    struct vex_str field;
-    uint8_t type;       /* the dialect's type: qdrant.PayloadSchemaType */
-    struct vex_str doc; /* its parameters, packed qdrant.PayloadIndexParams; empty: none given */
 };
 
 /* Documents that the engine stores and returns but never reads. */
@@ -64,6 +58,12 @@ const struct vex_vector_params *vex_config_vector(const struct vex_config *confi
                                                   struct vex_str name); /* NULL: none */
 const struct vex_vector_params *vex_config_ordinal(const struct vex_config *config, uint8_t ordinal);
 const struct vex_index_params *vex_config_index(const struct vex_config *config, struct vex_str field);
+/* Adds an index (all of params is copied) or replaces that of the same field. */
+void vex_config_set_index(struct vex_config *config, const struct vex_index_params *params);
+bool vex_config_remove_index(struct vex_config *config, struct vex_str field); /* false: there was none */
+/* What an index is made from: all but its doc. */
+void vex_index_params_encode(struct vex_buf *out, const struct vex_index_params *params);
+bool vex_index_params_same(const struct vex_index_params *a, const struct vex_index_params *b);
 void vex_config_set_doc(struct vex_config *config, enum vex_config_doc doc, struct vex_str bytes);
 void vex_config_encode(struct vex_buf *out, const struct vex_config *config);
 int vex_config_decode(struct vex_cursor *c, struct vex_config **ret, struct vex_err *err);

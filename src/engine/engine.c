@@ -298,11 +298,15 @@ static void finish_collection(struct vex_collection *collection)
 {
     struct vex_err err;
     bool open = atomic_load(&collection->open);
-    int rc = vex_collection_drain(collection, &err);
+    int rc;
 
+    vex_index_set_stop(collection->data.indexes);
+    rc = vex_collection_drain(collection, &err);
     if (rc == 0 && open) {
         vex_collection_acquire(collection);
         rc = vex_checkpoint_collection(collection, &err);
+        if (rc == 0)
+            vex_index_set_save(collection->data.indexes);
         vex_collection_release(collection);
     }
     if (rc != 0)

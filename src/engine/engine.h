@@ -134,6 +134,18 @@ struct vex_collection_stats {
 int vex_collection_stats(struct vex_collection *collection, struct vex_collection_stats *ret,
                          struct vex_err *err);
 
+/* Payload indexes, in the order of the configuration. Live in the arena. */
+struct vex_index_info {
+    struct vex_str field;
+    bool ready;
+    uint64_t points;      /* with a value of the index's type */
+    uint64_t bytes;       /* memory */
+    uint64_t done, total; /* slots, of a build under way */
+    uint64_t left_ns;     /* estimate; 0: unknown or ready */
+};
+int vex_collection_indexes(struct vex_collection *collection, struct vex_arena *arena,
+                           struct vex_index_info **ret, uint32_t *ret_count, struct vex_err *err);
+
 /* Submits a mutation. Checks it against the configuration (names, dimensions, kinds; texts as Qdrant's: "Vector dimension error:
  * expected dim: 4, got 3", "Not existing vector name error: x"), encodes, logs and queues it; mutation->ops may be forgotten
  * on return. Negative: refused, nothing happened, done will not be called: VEX_EBAD_INPUT, VEX_ENOT_FOUND (dropped),

@@ -260,8 +260,10 @@ static int alter_held(struct vex_engine *engine, struct vex_collection *collecti
     pthread_mutex_unlock(&engine->catalog_lock);
     if (rc == 0 && has_nul(name))
         rc = vex_err_set(err, VEX_EBAD_INPUT, "A collection needs a name without NUL bytes");
-    /* A replay must never meet records written under another set of vectors. */
-    if (rc == 0 && !same_vectors(old, config))
+    if (rc == 0)
+        rc = vex_index_set_check(old, config, err);
+    /* A replay must never meet records written under another set of vectors, or filters that cut texts in another way. */
+    if (rc == 0 && (!same_vectors(old, config) || !vex_index_set_same_texts(old, config)))
         rc = vex_checkpoint_collection(collection, err);
     if (rc != 0)
         return rc;
@@ -279,7 +281,8 @@ int vex_engine_alter(struct vex_engine *engine, struct vex_collection *collectio
     int rc;
 
     pthread_mutex_lock(&engine->change_lock);
-    rc = vex_collection_usable(collection, err);
+    /* Open before it changes: nobody can be opening it under the old configuration. */
+    rc = vex_collection_open(collection, err);
     if (rc == 0)
         rc = vex_collection_hold(collection, err);
     if (rc != 0) {

@@ -201,14 +201,19 @@ static int remove_leftovers(struct vex_engine *engine, bool trusted, struct vex_
     return rc;
 }
 
-/* Says who is refused. Large changed collections are checkpointed soon, so that the next start is short. */
+/* Says who is refused. Indexes of open collections are loaded. Large changed collections are checkpointed soon, so that the next start is short. */
 static void look_around(struct vex_engine *engine)
 {
-    for (struct vex_collection *c = engine->catalog.oldest; c != NULL; c = c->newer)
-        if (atomic_load(&c->refused) != 0)
+    for (struct vex_collection *c = engine->catalog.oldest; c != NULL; c = c->newer) {
+        if (atomic_load(&c->refused) != 0) {
             vex_collection_log_refusal(c);
-        else if (c->dirty_bytes >= engine->options.checkpoint_bytes / 4)
+            continue;
+        }
+        if (atomic_load(&c->open))
+            vex_index_set_start(c->data.indexes);
+        if (c->dirty_bytes >= engine->options.checkpoint_bytes / 4)
             vex_collection_schedule(c, true);
+    }
 }
 
 int vex_engine_recover(struct vex_engine *engine, struct vex_err *err)

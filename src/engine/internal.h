@@ -114,6 +114,7 @@ struct vex_collection {
 
     /* the writer slot's */
     uint64_t applied_seq;
+    uint64_t applied_op; /* last operation that changed something; no later one has */
     uint64_t dirty_bytes;
     bool folder_made;
 
@@ -157,6 +158,8 @@ int vex_apply(struct vex_collection *collection, const void *body, size_t len, u
               uint32_t *at, struct vex_op_result *results, int *code, struct vex_err *err);
 
 /* collection_checkpoint.c: under the writer slot. */
+/* The log keeps all that has been applied. VEX_EREAD_ONLY; VEX_EUNAVAILABLE: a mutation is applied in part, waiting for space. */
+int vex_collection_sync_log(struct vex_collection *collection, struct vex_err *err);
 int vex_checkpoint_collection(struct vex_collection *collection, struct vex_err *err);
 struct vex_manifest {
     uint64_t id, seq, next_op;

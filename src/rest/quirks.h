@@ -18,7 +18,8 @@ struct vex_jp_field;
 struct vex_jp {
     struct vex_arena *arena;
     struct vex_err *err;
-    unsigned levels; /* of messages that may still open */
+    unsigned levels;   /* of messages that may still open */
+    size_t conditions; /* of filters, met so far */
 };
 
 /* Fills a message (or a field of it) from a value that is not null. */

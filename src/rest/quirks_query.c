@@ -1,6 +1,7 @@
 /* Hooks of reading: filters, queries, formulas, what a result shall hold. */
 #include <stdio.h>
 
+#include "api/qdrant/qdrant.h"
 #include "base/time.h"
 #include "rest/quirks_hooks.h"
 
@@ -100,6 +101,8 @@ int vex_jp_read_condition(struct vex_jp *jp, const struct vex_jp_message *plan, 
 {
     static const char *const keyed[] = {"is_empty", "is_null", "has_id", "has_vector", "slice", "nested"};
     struct vex_json member;
+    if (++jp->conditions > VEX_CONDITIONS_MAX)
+        return vex_jp_format(jp, "the request has more than %d conditions", VEX_CONDITIONS_MAX);
     if (vex_json_kind(v) == VEX_JSON_OBJECT) {
         if (has_key(v, "key"))
             return vex_jp_read_field(jp, vex_jp_field_named(plan, "field"), v, message);

@@ -8,6 +8,7 @@ import os
 import pytest
 from qdrant_client import QdrantClient, models
 
+from test.api.qdrant_browse import Browsing, Groups, Ordered
 from test.api.qdrant_random import IDS, SHAPES, Filters, draw_payload, seeded
 
 OPS = int(os.environ.get("OPS", "400"))
@@ -64,7 +65,7 @@ class Hits:
             same(plain(full[b.id]), plain(b), tolerance, f"{where}[{place}]")
 
 
-class Run:
+class Run(Browsing):
     """One sequence of operations on one shape of collection."""
 
     def __init__(self, shape_name, seed, oracle, clients):
@@ -79,11 +80,14 @@ class Run:
         for label, client in clients.items():
             self.shape.create(client, self.names[label])
         writes = [self.upsert, self.upsert, self.delete, self.set_payload, self.overwrite_payload, self.delete_payload, self.clear_payload, self.batch]
-        reads = [self.scroll, self.pages, self.count, self.retrieve]
+        reads = [self.scroll, self.pages, self.count, self.retrieve, self.narrow, self.narrow, self.wide, self.facet, self.order, self.order_query, self.sample]
         if self.shape.vectors:
             writes += [self.update_vectors, self.delete_vectors]
-            reads += [self.query, self.query, self.query_by_id, self.query_batch]
-        self.writes, self.reads = writes, reads
+            reads += [self.query, self.query, self.query_by_id, self.query_batch, self.groups]
+        if self.dense():
+            reads += [self.matrix]
+        self.writes, self.reads = [*writes, self.change_index, self.change_index], reads
+        self.start_indexes()
 
     def run(self, operations):
         self.both("upsert", self.upsert_of(IDS[:30]))
@@ -106,7 +110,7 @@ class Run:
                 assert len(expected) == len(got)
                 for i, (a, b) in enumerate(zip(expected, got)):
                     b.same(a, self.shape.tolerance, f"{where}[{i}]")
-            elif isinstance(expected, Hits):
+            elif isinstance(expected, (Hits, Ordered, Groups)):
                 got.same(expected, self.shape.tolerance, where)
             else:
                 same(expected, got, self.shape.tolerance, where)

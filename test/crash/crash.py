@@ -3,6 +3,9 @@
 Workers own disjoint ids and send one operation after the other, over gRPC or REST, waiting or not. When the server is killed, each has
 at most one operation whose fate is unknown. After the restart the points of a worker must be exactly those of its acknowledged
 operations, with the unknown one wholly applied or not at all. A share of the kills falls into recovery itself.
+
+Meanwhile payload indexes come and go. After the restart there is an index or there is none, as was acknowledged; while it is loaded,
+caught up or built, and after that, filters are answered as the payloads say.
 """
 import argparse
 import pathlib
@@ -22,6 +25,15 @@ from test.lib.server import Server  # noqa: E402
 OWN_CONNECTION = {"grpc.use_local_subchannel_pool": 1}
 warnings.filterwarnings("ignore", message=".*primary_user_agent")
 COLLECTION, DIM, IDS_PER_WORKER, BATCH_MAX = "crash", 8, 400, 40
+
+
+INDEXES = {
+    "tag": models.PayloadSchemaType.INTEGER,
+    "worker": models.PayloadSchemaType.KEYWORD,
+    "set": models.PayloadSchemaType.FLOAT,
+    "batch": models.PayloadSchemaType.BOOL,
+    "text": models.TextIndexParams(type=models.TextIndexType.TEXT, tokenizer=models.TokenizerType.WORD, stemmer=models.SnowballParams(type=models.Snowball.SNOWBALL, language=models.SnowballLanguage.ENGLISH)),
+}
 
 
 def vector_of(point_id, tag):
@@ -57,7 +69,7 @@ class Worker:
         after = dict(self.state)
         if kind == "upsert":
             for i in chosen:
-                after[i] = (tag, {"tag": tag, "worker": self.number})
+                after[i] = (tag, payload_of(self.number, tag))
             points = [models.PointStruct(id=i, vector=vector_of(i, tag), payload=after[i][1]) for i in chosen]
             return after, lambda c: c.upsert(COLLECTION, points, wait=wait)
         if kind == "delete":
@@ -73,10 +85,11 @@ class Worker:
             return after, lambda c: c.set_payload(COLLECTION, {"set": tag}, points=known, wait=wait)
         half = len(chosen) // 2
         for i in chosen:
-            after[i] = (tag, {"tag": tag, "worker": self.number, "batch": True})
+            after[i] = (tag, {**payload_of(self.number, tag), "batch": True})
+        after_put = dict(after)
         for i in chosen[:half]:
             after.pop(i, None)
-        points = [models.PointStruct(id=i, vector=vector_of(i, tag), payload={"tag": tag, "worker": self.number, "batch": True}) for i in chosen]
+        points = [models.PointStruct(id=i, vector=vector_of(i, tag), payload=after_put[i][1]) for i in chosen]
         operations = [models.UpsertOperation(upsert=models.PointsList(points=points))]
         if half:
             operations.append(models.DeleteOperation(delete=models.PointIdsList(points=chosen[:half])))
@@ -100,6 +113,71 @@ class Worker:
                 self.state, self.unknown = candidate, None
                 return None
         return describe(self.state, self.unknown, stored)
+
+
+class Indexer:
+    """Creates and deletes payload indexes, one after the other; `there` after everything acknowledged, `unknown` in flight."""
+
+    def __init__(self, seed):
+        self.random, self.there, self.unknown, self.acknowledged = random.Random(seed), set(), None, 0
+        self.stop = threading.Event()
+
+    def run(self, server):
+        try:
+            client = QdrantClient(host="127.0.0.1", port=server.http_port, prefer_grpc=False, timeout=30, check_compatibility=False)
+            while not self.stop.is_set():
+                field = self.unknown = self.random.choice(sorted(INDEXES))
+                wait = self.random.random() < 0.5
+                if field in self.there:
+                    client.delete_payload_index(COLLECTION, field, wait=wait)
+                else:
+                    client.create_payload_index(COLLECTION, field, INDEXES[field], wait=wait)
+                self.there ^= {field}
+                self.unknown = None
+                self.acknowledged += 1
+                self.stop.wait(self.random.uniform(0, 0.1))
+        except Exception as error:  # noqa: BLE001: any transport error means: fate unknown
+            self.error = error
+
+    def check(self, server, stored):
+        client = QdrantClient(host="127.0.0.1", port=server.http_port, prefer_grpc=False, timeout=60, check_compatibility=False)
+        found = set(client.get_collection(COLLECTION).payload_schema)
+        if found != self.there and found != self.there ^ {self.unknown}:
+            return [f"indexes {sorted(found)}, expected {sorted(self.there)}, unknown {self.unknown}"]
+        self.there, self.unknown = found, None
+        faults = self.compare(client, stored, "before the indexes are complete")
+        for field in sorted(found):  # there already: answers when it is complete
+            client.create_payload_index(COLLECTION, field, INDEXES[field], wait=True)
+        return faults + self.compare(client, stored, "by complete indexes")
+
+    def compare(self, client, stored, when):
+        payloads, faults = [payload for _, payload in stored.values()], []
+        tags = sorted({p["tag"] for p in payloads})
+        wanted = self.random.sample(tags, min(3, len(tags)))
+        middle = tags[len(tags) // 2] if tags else 0
+        questions = [(models.FieldCondition(key="tag", match=models.MatchValue(value=t)), lambda p, t=t: p["tag"] == t) for t in wanted]
+        questions += [
+            (models.FieldCondition(key="tag", range=models.Range(gte=middle)), lambda p: p["tag"] >= middle),
+            (models.FieldCondition(key="set", range=models.Range(lt=middle)), lambda p: "set" in p and p["set"] < middle),
+            (models.FieldCondition(key="worker", match=models.MatchAny(any=["worker-0", "worker-3"])), lambda p: p["worker"] in ("worker-0", "worker-3")),
+            (models.FieldCondition(key="batch", match=models.MatchValue(value=True)), lambda p: p.get("batch") is True),
+            (models.FieldCondition(key="text", match=models.MatchText(text="dogs")), lambda p: self.has_dogs(p)),
+            (models.IsEmptyCondition(is_empty=models.PayloadField(key="set")), lambda p: "set" not in p),
+        ]
+        for condition, rule in questions:
+            got = client.count(COLLECTION, count_filter=models.Filter(must=[condition])).count
+            expected = sum(rule(p) for p in payloads)
+            if got != expected:
+                faults.append(f"{when}: {condition!r} counts {got}, the payloads say {expected} (indexes {sorted(self.there)})")
+        return faults
+
+    def has_dogs(self, payload):
+        """With the stemmer of the index one dog is as good as many."""
+        return "dogs" in payload["text"] or ("text" in self.there and "dog" in payload["text"])
+
+
+def payload_of(number, tag):
+    return {"tag": tag, "worker": f"worker-{number}", "text": ["many dogs", "one dog", "no cats"][tag % 3]}
 
 
 def matches(state, stored):
@@ -138,16 +216,16 @@ def dump(server):
     return found
 
 
-def cycle(server, workers, rng):
+def cycle(server, workers, indexer, rng):
     """One kill: load, kill, maybe kills during recovery, restart, compare. Returns faults."""
     threads = []
-    for worker in workers:
+    for worker in [*workers, indexer]:
         worker.stop.clear()
         threads.append(threading.Thread(target=worker.run, args=(server,)))
         threads[-1].start()
     time.sleep(rng.uniform(0.02, 1.0))
     server.kill()
-    for worker in workers:
+    for worker in [*workers, indexer]:
         worker.stop.set()
     for thread in threads:
         thread.join()
@@ -168,6 +246,7 @@ def cycle(server, workers, rng):
     strange = [i for i in stored if not any(i in w.ids for w in workers)]
     if strange:
         faults.append(f"points nobody wrote: {strange[:10]}")
+    faults += indexer.check(server, stored)
     return faults, recovery_kills
 
 
@@ -186,9 +265,10 @@ def main():
     try:
         server.start()
         workers = [Worker(n, args.seed + n) for n in range(args.workers)]
+        indexer = Indexer(args.seed)
         workers[0].connect(server).create_collection(COLLECTION, vectors_config=models.VectorParams(size=DIM, distance=models.Distance.DOT))
         for number in range(args.cycles):
-            found, more = cycle(server, workers, rng)
+            found, more = cycle(server, workers, indexer, rng)
             kills, recovery_kills = kills + 1 + more, recovery_kills + more
             faults += [f"cycle {number}: {f}" for f in found]
             for fault in found:
@@ -198,7 +278,7 @@ def main():
             if len(faults) > 10:
                 break
         total = sum(w.acknowledged for w in workers)
-        print(f"crash: {kills} kills ({recovery_kills} during recovery), {total} acknowledged operations, {len(faults)} faults")
+        print(f"crash: {kills} kills ({recovery_kills} during recovery), {total} acknowledged operations, {indexer.acknowledged} changes of indexes, {len(faults)} faults")
         if total < args.cycles * 10:
             faults.append(f"only {total} operations were acknowledged: the test did not test much")
             print(faults[-1])

@@ -20,18 +20,15 @@ HERE = pathlib.Path(__file__).parent
 
 # Exchange -> what it needs.
 EXPECTED_UNBUILT_REST = {
-    113: "order_by", 189: "recommend", 191: "discover", 192: "context", 193: "order_by", 194: "sample", 196: "fusion",
-    197: "fusion", 199: "formula", 200: "formula", 201: "mmr", 215: "groups", 217: "groups", 219: "recommend", 220: "recommend",
-    222: "matrix", 223: "matrix", 225: "facet", 239: "facet", 240: "facet", 241: "facet", 243: "order_by", 244: "order_by",
-    245: "order_by", 246: "order_by", 289: "snapshots", 290: "snapshots", 291: "snapshots", 292: "snapshots",
+    189: "recommend", 191: "discover", 192: "context", 196: "fusion", 197: "fusion", 199: "formula", 200: "formula",
+    201: "mmr", 219: "recommend", 220: "recommend", 289: "snapshots", 290: "snapshots", 291: "snapshots", 292: "snapshots",
 }
-EXPECTED_UNBUILT_GRPC = {46: "facet", 49: "facet"}
+EXPECTED_UNBUILT_GRPC = {}
 
 # Exchange -> why our answer is another one, on purpose or for now.
 EXPECTED_OTHER_REST = {
     128: "1.20: match.text without an index compares words, not a substring",
     210: "inference of qdrant/bm25 is not built",
-    214: "a batch stops at its first bad request; the peer looks all ids up first",
     221: "discover is not built",
 }
 NAN = "NaN in a vector is refused, so point 4 is not there"

@@ -24,10 +24,11 @@ BELOW = {
 ENGINE_BELOW = {
     "store": [],
     "point": ["store", "", "filter"],
-    "index": ["point", "store"],
-    "filter": ["index", "point", "store"],
-    "": ["filter", "index", "point", "store", "query"],
-    "query": ["", "filter", "index", "point", "store"],
+    "text": ["store"],
+    "filter": ["text", "point", "store"],
+    "index": ["filter", "text", "point", "store"],
+    "": ["index", "filter", "text", "point", "store", "query"],
+    "query": ["", "index", "filter", "text", "point", "store"],
 }
 # Wire types stay in the wire and api layers.
 FOREIGN = re.compile(r'#include\s*[<"](grpc/|h2o|protobuf-c/|.*\.pb-c\.h)')

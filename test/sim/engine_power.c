@@ -3,11 +3,14 @@
  * One client plays random changes of the catalog and random mutations, one after the other, and notes for each when it was
  * sent and when it was answered, in operations of the disk. The log is one sequence, so whatever is found after a crash
  * must be the state after some prefix of what was sent, no shorter than what was acknowledged as durable (for a killed
- * process: as written): nothing acknowledged lost, no half mutation, nothing that was never sent.
+ * process: as written): nothing acknowledged lost, no half mutation, nothing that was never sent. Payload indexes come and go
+ * meanwhile; whatever of their files is found, in the end they answer as the payloads do.
  * VEX_SIM_STATES sets the number of crash states. */
-#include "unit/engine_kit.h"
+#include "unit/engine_index_kit.h"
 
 #include "base/log.h"
+#include "base/text.h"
+#include "engine/internal.h"
 #include "lib/sim_io.h"
 
 #define NAMES  3
@@ -16,6 +19,7 @@
 
 struct state {
     bool there[NAMES];
+    unsigned indexes[NAMES]; /* mask of keys */
     struct kit_model models[NAMES];
 };
 
@@ -70,7 +74,26 @@ static bool step_catalog(struct kit *kit, struct state *state, int name)
         state->there[name] = true;
         memset(&state->models[name], 0, sizeof state->models[name]);
         state->models[name].next_op = 1;
+        state->indexes[name] = 0;
     }
+    return rc == 0;
+}
+
+/* One index more or less. */
+static bool step_index(struct kit *kit, struct state *state, int name, int key)
+{
+    struct vex_collection *collection = find(kit, name);
+    struct vex_index_params params = kit_index(key);
+    bool has = (state->indexes[name] >> key & 1) != 0;
+    struct vex_err err;
+    int rc;
+
+    state->indexes[name] ^= 1u << key;
+    if (collection == NULL)
+        return false;
+    rc = vex_engine_alter(kit->engine, collection, vex_str("", 0), has ? kit_remove_index : kit_add_index,
+                          &params, &err);
+    vex_collection_unref(collection);
     return rc == 0;
 }
 
@@ -111,6 +134,8 @@ static bool play(struct run *run, struct kit *kit, struct kit_random *random)
         *step = (struct step){.begin = vex_sim_op_count(run->sim), .durable = SIZE_MAX};
         if (!state->there[name] || kit_draw(random, 40) == 0)
             fine = step_catalog(kit, state, name);
+        else if (kit_draw(random, 15) == 0)
+            fine = step_index(kit, state, name, (int)kit_draw(random, KIT_KEYS));
         else
             fine = step_mutate(kit, state, name, random, &arena, &wait);
         step->written = vex_sim_op_count(run->sim);
@@ -234,6 +259,95 @@ static void forget(struct run *run)
 
 enum promise { PROMISE_DURABLE, PROMISE_WRITTEN, PROMISE_SENT }; /* the last two are lies, for the harness */
 
+static bool same_indexes(struct vex_collection *collection, unsigned mask, char *why, size_t size)
+{
+    struct vex_config *config = vex_collection_config(collection);
+    unsigned found = 0;
+
+    for (int key = 0; key < KIT_KEYS; key++)
+        found |= (vex_config_index(config, vex_str_c(kit_keys[key])) != NULL ? 1u : 0) << key;
+    vex_config_unref(config);
+    return found == mask || kit_differs(why, size, "%u: indexes %llx, expected %llx", 0, found, mask);
+}
+
+/* Index files found after a crash: what each says it is complete to. */
+struct found_files {
+    struct vex_io *io;
+    char dir[VEX_PATH_MAX];
+    struct {
+        uint8_t uuid[16];
+        uint64_t op;
+    } file[64];
+    size_t count;
+    uint8_t uuid[16];
+};
+
+static int see_file(void *arg, const char *name)
+{
+    struct found_files *found = arg;
+    char path[VEX_PATH_MAX];
+    struct vex_buf bytes;
+    struct vex_err err;
+
+    if (strncmp(name, "index.", 6) != 0 || strstr(name, ".tmp") != NULL || found->count == 64)
+        return 0;
+    vex_file_join(path, found->dir, name);
+    vex_buf_init(&bytes, NULL);
+    if (vex_file_read(found->io, path, 1 << 30, &bytes, &err) == 0 && bytes.len >= 24) {
+        memcpy(&found->file[found->count].op, bytes.ptr + 16, sizeof found->file[0].op);
+        memcpy(found->file[found->count++].uuid, found->uuid, sizeof found->uuid);
+    }
+    vex_buf_done(&bytes);
+    return 0;
+}
+
+static int see_folder(void *arg, const char *name)
+{
+    struct found_files *found = arg;
+
+    if (!vex_uuid_parse_canonical(vex_str_c(name), found->uuid))
+        return 0;
+    vex_file_join(found->dir, "/data/collections", name);
+    found->io->ops->list(found->io, found->dir, see_file, found);
+    return 0;
+}
+
+/* None of them knows an operation that the log has lost: the next crash but one would believe it. */
+static bool none_ahead(const struct found_files *found, struct kit *kit, char *why, size_t size)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        struct vex_collection *collection;
+        struct vex_collection_stats stats = {0};
+        struct vex_err err;
+
+        if (vex_engine_find_uuid(kit->engine, found->file[i].uuid, &collection, &err) != 0)
+            continue;
+        if (vex_collection_stats(collection, &stats, &err) != 0)
+            stats.last_op = UINT64_MAX;
+        vex_collection_unref(collection);
+        if (found->file[i].op > stats.last_op)
+            return kit_differs(why, size, "%u: an index is complete to operation %llu, the last is %llu", 0,
+                               found->file[i].op, stats.last_op);
+    }
+    return true;
+}
+
+/* What is loaded, caught up or built answers as the payloads do. */
+static bool right_indexes(struct kit *kit, char *why, size_t size)
+{
+    for (int n = 0; n < NAMES; n++) {
+        struct vex_collection *collection = find(kit, n);
+        struct vex_err err;
+        bool right = collection == NULL || (vex_collection_wait_indexes(collection, 0, &err) == 0 &&
+                                            kit_indexes_right(collection, true, why, size));
+
+        vex_collection_unref(collection);
+        if (!right)
+            return false;
+    }
+    return true;
+}
+
 static bool same_state(struct kit *kit, const struct state *state, char *why, size_t size)
 {
     for (int n = 0; n < NAMES; n++) {
@@ -243,7 +357,8 @@ static bool same_state(struct kit *kit, const struct state *state, char *why, si
         if (!same)
             snprintf(why, size, "collection %s is %s", names[n], collection != NULL ? "there" : "missing");
         else if (collection != NULL)
-            same = kit_same(collection, &state->models[n], why, size);
+            same = same_indexes(collection, state->indexes[n], why, size) &&
+                   kit_same(collection, &state->models[n], why, size);
         vex_collection_unref(collection);
         if (!same)
             return false;
@@ -277,12 +392,15 @@ static bool matches_prefix(const struct run *run, struct kit *kit, size_t index,
 static bool judge(const struct run *run, struct vex_sim *disk, size_t index, enum promise promise, bool again,
                   uint64_t seed, bool loud)
 {
+    struct found_files found = {.io = vex_sim_io(disk)};
     char why[256] = "cannot be opened";
     struct kit kit;
     bool fine;
 
+    found.io->ops->list(found.io, "/data/collections", see_folder, &found);
     options(&kit, disk);
-    fine = kit_open(&kit) == 0 && matches_prefix(run, &kit, index, promise, why, sizeof why);
+    fine = kit_open(&kit) == 0 && matches_prefix(run, &kit, index, promise, why, sizeof why) &&
+           none_ahead(&found, &kit, why, sizeof why) && right_indexes(&kit, why, sizeof why);
     if (!fine && loud)
         fprintf(stderr, "crash at operation %zu, seed %llu: %s\n", index, (unsigned long long)seed, why);
     if (fine && again) {
@@ -323,6 +441,53 @@ static size_t sweep(const struct run *run, size_t states, int policy, enum promi
     }
     vex_sim_free(replica);
     return done;
+}
+
+/* ---- an index is saved while the log still holds back ---- */
+
+static bool saved_is_durable(void)
+{
+    struct run run = {.sim = vex_sim_new(5)};
+    struct found_files found = {0};
+    struct kit_random random = {5};
+    struct state state = {0};
+    struct kit kit, after;
+    struct vex_collection *collection;
+    struct vex_arena arena;
+    struct vex_sim *disk;
+    struct vex_err err;
+    char why[256] = "cannot be played";
+    bool fine, wait = true;
+
+    vex_arena_init(&arena, 0);
+    options(&kit, run.sim);
+    fine = kit_open(&kit) == 0 && step_catalog(&kit, &state, 0) && step_index(&kit, &state, 0, 0);
+    while (fine && wait) /* until one is acknowledged that is written, no more */
+        fine = step_mutate(&kit, &state, 0, &random, &arena, &wait);
+    collection = find(&kit, 0);
+    fine = fine && vex_collection_wait_indexes(collection, 0, &err) == 0 &&
+           vex_collection_drain(collection, &err) == 0;
+    if (fine) {
+        vex_collection_acquire(collection);
+        vex_index_set_save(collection->data.indexes);
+        vex_collection_release(collection);
+    }
+    disk = vex_sim_crash(run.sim, VEX_SIM_LOSE_ALL, 1);
+    vex_collection_unref(collection);
+    kit_close(&kit);
+    found.io = vex_sim_io(disk);
+    found.io->ops->list(found.io, "/data/collections", see_folder, &found);
+    options(&after, disk);
+    fine = fine && found.count > 0 && kit_open(&after) == 0;
+    if (fine) {
+        fine = none_ahead(&found, &after, why, sizeof why) && right_indexes(&after, why, sizeof why);
+        kit_close(&after);
+    }
+    printf("an index saved before the log was synced: %s\n", fine ? "as it should be" : why);
+    vex_sim_free(disk);
+    vex_sim_free(run.sim);
+    vex_arena_done(&arena);
+    return fine;
 }
 
 /* ---- the harness itself ---- */
@@ -378,6 +543,7 @@ int main(void)
         forget(&run);
     }
     printf("%zu crash states of %zu runs, %zu wrong\n", total, runs, failures);
+    failures += !saved_is_durable();
     for (size_t i = 0; i < sizeof plants / sizeof *plants; i++)
         failures += !plant_is_caught(&plants[i]);
     vex_pool_free(pool);

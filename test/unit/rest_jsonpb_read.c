@@ -351,6 +351,28 @@ static void depth(void)
     REFUSED(qdrant__query_points__descriptor, formula(110), "recursion limit exceeded");
 }
 
+/* {"filter":{"must":[{},{}, ...]}} */
+static const char *many_conditions(size_t count)
+{
+    static char text[3 * VEX_CONDITIONS_MAX + 64];
+    size_t len = (size_t)sprintf(text, "{\"filter\":{\"must\":[{}");
+
+    for (size_t i = 1; i < count; i++)
+        len += (size_t)sprintf(text + len, ",{}");
+    sprintf(text + len, "]}}");
+    return text;
+}
+
+static void number_of_conditions(void)
+{
+    Qdrant__ScrollPoints *in =
+        READ(Qdrant__ScrollPoints, qdrant__scroll_points__descriptor, many_conditions(VEX_CONDITIONS_MAX));
+
+    CU_ASSERT_EQUAL(in->filter->n_must, VEX_CONDITIONS_MAX);
+    REFUSED(qdrant__scroll_points__descriptor, many_conditions(VEX_CONDITIONS_MAX + 1),
+            "the request has more than 100000 conditions");
+}
+
 /* ---- what must and what must not be there ---- */
 
 static void required(void)
@@ -444,6 +466,8 @@ int main(void)
         {"one or many", one_or_many},
         {"payloads", payloads},
         {"depth", depth},
+        {"number of conditions", number_of_conditions},
+        {"number of conditions", number_of_conditions},
         {"required fields", required},
         {"aliases", aliases},
         {"the body does not override the path", envelope},

@@ -1,5 +1,5 @@
 /* Handlers of collections: create, look at, change, drop. */
-#include "api/qdrant/qdrant.h"
+#include "api/qdrant/strict.h"
 
 /* Plain names are those of the default tenant and database. */
 static struct vex_str name_of(const char *name)
@@ -80,6 +80,8 @@ int vex_qdrant_update_collection(struct vex_service *service, struct vex_call *c
     if (code < 0)
         return code;
     code = vex_engine_alter(service->engine, collection, VEX_STR(""), change_config, &update, &call->err);
+    if (code == 0 && update.in->strict_mode_config != NULL)
+        vex_strict_forget(collection);
     vex_collection_unref(collection);
     return code < 0 ? code : operated(call, true);
 }
@@ -124,67 +126,89 @@ int vex_qdrant_list_collections(struct vex_service *service, struct vex_call *ca
 
 /* ---- get ---- */
 
-/* Points that have a value under the field. */
-static int count_indexed(struct vex_call *call, struct vex_collection *collection, struct vex_str field,
-                         uint64_t *ret)
-{
-    struct vex_read_context context = {
-        .arena = &call->arena, .cancelled = &call->cancelled, .deadline_ns = call->deadline_ns};
-    struct vex_filter *filter = VEX_ARENA_NEW(&call->arena, struct vex_filter);
-    struct vex_cond *cond = VEX_ARENA_NEW(&call->arena, struct vex_cond);
-    int code = vex_path_parse(&call->arena, field, &cond->path, &call->err);
-
-    if (code < 0)
-        return code;
-    cond->kind = VEX_COND_IS_EMPTY;
-    filter->must_not.conds = cond;
-    filter->must_not.count = 1;
-    return vex_read_count(collection, filter, &context, ret, &call->err);
-}
-
-static int lift_index(struct vex_call *call, struct vex_collection *collection,
-                      const struct vex_index_params *index, Qdrant__PayloadSchemaInfo **ret)
+static Qdrant__PayloadSchemaInfo *lift_index(struct vex_call *call, const struct vex_index_params *index,
+                                             uint64_t points)
 {
     Qdrant__PayloadSchemaInfo *out =
         VEX_MESSAGE(call, Qdrant__PayloadSchemaInfo, qdrant__payload_schema_info__descriptor);
 
     out->has_data_type = out->has_points = true;
     out->data_type = (Qdrant__PayloadSchemaType)index->type;
+    out->points = points;
     if (index->doc.len != 0)
         out->params = (Qdrant__PayloadIndexParams *)(void *)vex_rpc_unpack(
             &call->arena, &qdrant__payload_index_params__descriptor, index->doc);
-    *ret = out;
-    return count_indexed(call, collection, index->field, &out->points);
+    return out;
 }
 
-static int lift_schema(struct vex_call *call, struct vex_collection *collection,
-                       const struct vex_config *config, Qdrant__CollectionInfo *out)
+static const struct vex_index_info *find_index(const struct vex_index_info *infos, uint32_t count,
+                                               struct vex_str field)
 {
-    int code = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (vex_str_eq(infos[i].field, field))
+            return &infos[i];
+    return NULL; /* made or dropped in between */
+}
 
+static void lift_schema(struct vex_call *call, const struct vex_config *config,
+                        const struct vex_index_info *infos, uint32_t count, Qdrant__CollectionInfo *out)
+{
     out->payload_schema =
         VEX_ARENA_ARRAY(&call->arena, Qdrant__CollectionInfo__PayloadSchemaEntry *, config->index_count + 1);
-    for (uint32_t i = 0; code == 0 && i < config->index_count; i++) {
+    for (uint32_t i = 0; i < config->index_count; i++) {
         const struct vex_index_params *index = &config->indexes[i];
+        const struct vex_index_info *info = find_index(infos, count, index->field);
         Qdrant__CollectionInfo__PayloadSchemaEntry *entry =
             VEX_MESSAGE(call, Qdrant__CollectionInfo__PayloadSchemaEntry,
                         qdrant__collection_info__payload_schema_entry__descriptor);
 
         entry->key = vex_arena_strndup(&call->arena, index->field.ptr, index->field.len);
-        code = lift_index(call, collection, index, &entry->value);
+        entry->value = lift_index(call, index, info != NULL ? info->points : 0);
         out->payload_schema[out->n_payload_schema++] = entry;
     }
-    return code;
+}
+
+/* "about 12 s left", when it is known. */
+static const char *time_left(struct vex_call *call, const struct vex_index_info *info)
+{
+    if (info->left_ns == 0)
+        return "";
+    return vex_arena_printf(&call->arena, ", about %.0f s left", (double)info->left_ns / 1e9);
+}
+
+/* What goes on in the background is told in words: the schema has no field for it. */
+static void lift_progress(struct vex_call *call, const struct vex_index_info *infos, uint32_t count,
+                          Qdrant__CollectionInfo *out)
+{
+    out->warnings = VEX_ARENA_ARRAY(&call->arena, Qdrant__CollectionWarning *, count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vex_index_info *info = &infos[i];
+        Qdrant__CollectionWarning *warning;
+        double done = info->total != 0 ? 100.0 * (double)info->done / (double)info->total : 0;
+
+        if (info->ready)
+            continue;
+        warning = VEX_MESSAGE(call, Qdrant__CollectionWarning, qdrant__collection_warning__descriptor);
+        warning->message = vex_arena_printf(
+            &call->arena, "the payload index of \"" VEX_STR_FMT "\" is being built: %.0f %% done%s",
+            VEX_STR_ARG(info->field), done < 100 ? done : 100, time_left(call, info));
+        out->warnings[out->n_warnings++] = warning;
+    }
+    if (out->n_warnings != 0)
+        out->status = QDRANT__COLLECTION_STATUS__Yellow;
 }
 
 static int lift_info(struct vex_call *call, struct vex_collection *collection,
                      const struct vex_collection_info *info, Qdrant__CollectionInfo *out)
 {
     struct vex_collection_stats stats;
+    struct vex_index_info *indexes;
     Qdrant__CollectionConfig *doc;
+    uint32_t index_count;
     int code;
 
     if ((code = vex_collection_stats(collection, &stats, &call->err)) < 0 ||
+        (code = vex_collection_indexes(collection, &call->arena, &indexes, &index_count, &call->err)) < 0 ||
         (code = vex_qdrant_doc(call, info->config, &doc)) < 0)
         return code;
     out->has_status = out->has_segments_count = out->has_points_count = out->has_indexed_vectors_count = true;
@@ -201,29 +225,16 @@ static int lift_info(struct vex_call *call, struct vex_collection *collection,
     out->created_at->has_seconds = out->created_at->has_nanos = true;
     out->created_at->seconds = (int64_t)(info->created_us / 1000000);
     out->created_at->nanos = (int32_t)(info->created_us % 1000000 * 1000);
-    return lift_schema(call, collection, info->config, out);
-}
-
-static uint64_t cost_of(struct vex_call *call, const char *name)
-{
-    struct vex_collection *collection;
-    struct vex_config *config;
-    uint64_t cost = 0;
-
-    if (vex_qdrant_find(call, name, &collection) < 0)
-        return 0;
-    config = vex_collection_config(collection);
-    if (config->index_count != 0)
-        cost = vex_read_cost_scan(collection, true) * config->index_count;
-    vex_config_unref(config);
-    vex_collection_unref(collection);
-    return cost;
+    lift_schema(call, info->config, indexes, index_count, out);
+    lift_progress(call, indexes, index_count, out);
+    return 0;
 }
 
 uint64_t vex_qdrant_cost_get_collection(struct vex_service *service, struct vex_call *call)
 {
     (void)service;
-    return cost_of(call, ((const Qdrant__GetCollectionInfoRequest *)call->request)->collection_name);
+    (void)call;
+    return 0;
 }
 
 int vex_qdrant_get_collection(struct vex_service *service, struct vex_call *call)

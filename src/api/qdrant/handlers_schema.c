@@ -1,11 +1,14 @@
 /* Handlers of payload indexes and of vectors added by name: changes of the configuration that also are
  * operations on points, because they take operation numbers. With the peer such a change takes two; the
  * second is told. */
-#include "api/qdrant/qdrant.h"
+#include "api/qdrant/strict.h"
+#include "engine/index_set.h"
 
 struct change {
     struct vex_call *call;
     int (*apply)(struct change *change, struct vex_config *config);
+    /* Strict mode's own objection; NULL: none. */
+    int (*check)(struct change *change, const struct vex_strict *strict);
 };
 
 static int change_config(void *arg, struct vex_config *config, struct vex_err *err)
@@ -18,6 +21,33 @@ static int change_config(void *arg, struct vex_config *config, struct vex_err *e
     return code;
 }
 
+static int check_strict(struct change *change, struct vex_collection *collection, bool has_timeout,
+                        uint64_t timeout)
+{
+    struct vex_call *call = change->call;
+    struct vex_strict strict;
+    int code = vex_strict_open(call, collection, &strict);
+
+    if (code == 0)
+        code = vex_strict_timeout(call, &strict, has_timeout, timeout);
+    if (code == 0 && change->check != NULL)
+        code = change->check(change, &strict);
+    if (code == 0)
+        code = vex_strict_consume(call, &strict, VEX_RATE_WRITE, 1);
+    vex_strict_done(&strict);
+    return code;
+}
+
+/* What was changed is complete when its indexes are. A time that is up is not an error: the answer says so. */
+static int wait_built(struct vex_call *call, struct vex_collection *collection, bool has_timeout,
+                      uint64_t timeout)
+{
+    uint64_t deadline = has_timeout && timeout < UINT32_MAX ? call->started_ns + timeout * 1000000000u : 0;
+    int code = vex_collection_wait_indexes(collection, deadline, &call->err);
+
+    return code == VEX_ETIMEOUT ? 0 : code;
+}
+
 static int alter(struct vex_service *service, struct change *change, const char *collection_name, bool wait,
                  bool has_timeout, uint64_t timeout)
 {
@@ -28,7 +58,11 @@ static int alter(struct vex_service *service, struct change *change, const char 
 
     if (code < 0)
         return code;
-    code = vex_engine_alter(service->engine, collection, VEX_STR(""), change_config, change, &call->err);
+    code = check_strict(change, collection, has_timeout, timeout);
+    if (code == 0)
+        code = vex_engine_alter(service->engine, collection, VEX_STR(""), change_config, change, &call->err);
+    if (code == 0 && wait)
+        code = wait_built(call, collection, has_timeout, timeout);
     if (code == 0) {
         ops = VEX_ARENA_ARRAY(&call->arena, struct vex_op, 2);
         ops[0].kind = ops[1].kind = VEX_OP_NOP;
@@ -40,90 +74,32 @@ static int alter(struct vex_service *service, struct change *change, const char 
 
 /* ---- payload indexes ---- */
 
-/* Schema type of each kind of parameters. */
-static uint8_t type_of_params(const Qdrant__PayloadIndexParams *params)
-{
-    switch (params->index_params_case) {
-    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_KEYWORD_INDEX_PARAMS:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__Keyword;
-    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_INTEGER_INDEX_PARAMS:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__Integer;
-    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_FLOAT_INDEX_PARAMS:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__Float;
-    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_GEO_INDEX_PARAMS:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__Geo;
-    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_TEXT_INDEX_PARAMS:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__Text;
-    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_BOOL_INDEX_PARAMS:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__Bool;
-    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_DATETIME_INDEX_PARAMS:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__Datetime;
-    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_UUID_INDEX_PARAMS:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__Uuid;
-    default:
-        return QDRANT__PAYLOAD_SCHEMA_TYPE__UnknownType;
-    }
-}
-
 struct create_index {
     struct change change;
-    const char *field;
-    uint8_t type;
-    struct vex_str doc;
+    struct vex_index_params params;
 };
-
-static void put_index(struct vex_config *config, const struct create_index *create)
-{
-    struct vex_str field = vex_str_c(create->field);
-    struct vex_index_params *list =
-        VEX_ARENA_ARRAY(&config->arena, struct vex_index_params, config->index_count + 1);
-    uint32_t at = 0;
-
-    if (config->index_count != 0)
-        memcpy(list, config->indexes, config->index_count * sizeof *list);
-    while (at < config->index_count && !vex_str_eq(list[at].field, field))
-        at++;
-    list[at].field = vex_str(vex_arena_strndup(&config->arena, field.ptr, field.len), field.len);
-    list[at].type = create->type;
-    list[at].doc = vex_str(vex_arena_dup(&config->arena, create->doc.ptr, create->doc.len), create->doc.len);
-    config->index_count += at == config->index_count;
-    config->indexes = list;
-}
 
 static int apply_create_index(struct change *change, struct vex_config *config)
 {
-    put_index(config, VEX_CONTAINER_OF(change, struct create_index, change));
+    vex_config_set_index(config, &VEX_CONTAINER_OF(change, struct create_index, change)->params);
     return 0;
+}
+
+static int check_create_index(struct change *change, const struct vex_strict *strict)
+{
+    return vex_strict_create_index(change->call, strict,
+                                   VEX_CONTAINER_OF(change, struct create_index, change)->params.field);
 }
 
 int vex_qdrant_create_index(struct vex_service *service, struct vex_call *call)
 {
     const Qdrant__CreateFieldIndexCollection *in = call->request;
-    struct create_index create = {.change = {.call = call, .apply = apply_create_index},
-                                  .field = in->field_name};
-    struct vex_path path;
-    int code = vex_lower_path(call, in->field_name, &path);
+    struct create_index create = {
+        .change = {.call = call, .apply = apply_create_index, .check = check_create_index}};
+    int code = vex_lower_index(call, in, &create.params);
 
     if (code < 0)
         return code;
-    if (in->field_index_params != NULL)
-        create.type = type_of_params(in->field_index_params);
-    if (create.type == QDRANT__PAYLOAD_SCHEMA_TYPE__UnknownType && in->has_field_type &&
-        (unsigned)in->field_type <= QDRANT__FIELD_TYPE__FieldTypeUuid)
-        create.type = (uint8_t)(in->field_type + 1); /* the two enumerations are one apart */
-    if (create.type == QDRANT__PAYLOAD_SCHEMA_TYPE__UnknownType) {
-        if (call->dialect == VEX_DIALECT_QDRANT_REST)
-            return vex_err_set(&call->err, VEX_EBAD_REQUEST,
-                               "Can't auto-detect field type, please specify `field_schema` in the request");
-        return vex_qdrant_malformed(call, "cannot convert field_type");
-    }
-    if (in->field_index_params != NULL) {
-        size_t len = protobuf_c_message_get_packed_size(&in->field_index_params->base);
-        uint8_t *bytes = vex_arena_alloc(&call->arena, len + 1);
-
-        protobuf_c_message_pack(&in->field_index_params->base, bytes);
-        create.doc = vex_str((const char *)bytes, len);
-    }
     return alter(service, &create.change, in->collection_name, in->wait, in->has_timeout, in->timeout);
 }
 
@@ -135,13 +111,7 @@ struct named_change {
 
 static int apply_delete_index(struct change *change, struct vex_config *config)
 {
-    struct vex_str field = VEX_CONTAINER_OF(change, struct named_change, change)->name;
-    uint32_t kept = 0;
-
-    for (uint32_t i = 0; i < config->index_count; i++)
-        if (!vex_str_eq(config->indexes[i].field, field))
-            config->indexes[kept++] = config->indexes[i];
-    config->index_count = kept;
+    vex_config_remove_index(config, VEX_CONTAINER_OF(change, struct named_change, change)->name);
     return 0;
 }
 

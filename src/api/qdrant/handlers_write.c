@@ -8,7 +8,7 @@
  * Order    The timer starts only after submit has returned, because submit reads operations that lie in
  *          the call's arena. The engine may be done by then, so the starter looks at `over` again after
  *          starting, and the engine cancels after winning: one of the two always sees the other. */
-#include "api/qdrant/qdrant.h"
+#include "api/qdrant/strict.h"
 
 #include "api/timer.h"
 #include "base/mem.h"
@@ -126,27 +126,58 @@ int vex_qdrant_submit(struct vex_service *service, struct vex_call *call, struct
     return VEX_CALL_PENDING;
 }
 
-static int submit_one(struct vex_service *service, struct vex_call *call, const char *collection_name,
-                      const Qdrant__PointsUpdateOperation *operation, bool wait, bool has_timeout,
-                      uint64_t timeout)
+/* What strict mode says of operations that are lowered. */
+static int check_strict(struct vex_call *call, struct vex_collection *collection,
+                        Qdrant__PointsUpdateOperation *const *operations, const struct vex_op *ops,
+                        size_t count, bool has_timeout, uint64_t timeout)
 {
-    struct vex_op *op = VEX_ARENA_NEW(&call->arena, struct vex_op);
-    struct vex_strict_question question = {.has_timeout = has_timeout, .timeout = timeout};
-    struct vex_collection *collection;
-    int code = vex_lower_operation(call, operation, op);
+    struct vex_strict strict;
+    int code = vex_strict_open(call, collection, &strict);
 
+    if (code == 0)
+        code = vex_strict_timeout(call, &strict, has_timeout, timeout);
+    for (size_t i = 0; code == 0 && strict.limits != NULL && i < count; i++)
+        code = vex_strict_write(call, &strict, operations[i], &ops[i]);
+    vex_strict_done(&strict);
+    return code;
+}
+
+/* How an answer is waited for, and for how long. */
+struct waiting {
+    bool wait, has_timeout;
+    uint64_t timeout;
+};
+
+#define WAITING(in) ((struct waiting){(in)->wait, (in)->has_timeout, (in)->timeout})
+
+static int submit_all(struct vex_service *service, struct vex_call *call, const char *collection_name,
+                      Qdrant__PointsUpdateOperation *const *operations, size_t count, struct waiting w)
+{
+    struct vex_collection *collection;
+    struct vex_op *ops = vex_arena_try(&call->arena, (count + 1) * sizeof *ops);
+    int code = 0;
+
+    if (ops == NULL || count > UINT32_MAX)
+        return vex_err_set(&call->err, VEX_ETOO_LARGE, "too many operations in one request");
+    for (size_t i = 0; code == 0 && i < count; i++)
+        code = vex_lower_operation(call, operations[i], &ops[i]);
     if (code < 0)
         return code;
     code = vex_qdrant_find(call, collection_name, &collection);
     if (code < 0)
         return code;
-    question.has_upsert = op->kind == VEX_OP_UPSERT;
-    question.upsert = question.has_upsert ? op->upsert.count : 0;
-    code = vex_strict_check(call, collection, &question);
-    if (code == 0)
-        code = vex_qdrant_submit(service, call, collection, op, 1, wait, has_timeout, timeout);
+    code = check_strict(call, collection, operations, ops, count, w.has_timeout, w.timeout);
+    if (code == 0 && count != 0) /* an empty batch is fine and does nothing */
+        code = vex_qdrant_submit(service, call, collection, ops, (uint32_t)count, w.wait, w.has_timeout,
+                                 w.timeout);
     vex_collection_unref(collection);
     return code;
+}
+
+static int submit_one(struct vex_service *service, struct vex_call *call, const char *collection_name,
+                      Qdrant__PointsUpdateOperation *operation, struct waiting w)
+{
+    return submit_all(service, call, collection_name, &operation, 1, w);
 }
 
 int vex_qdrant_upsert(struct vex_service *service, struct vex_call *call)
@@ -163,7 +194,7 @@ int vex_qdrant_upsert(struct vex_service *service, struct vex_call *call)
     list.update_mode = in->update_mode;
     operation.operation_case = QDRANT__POINTS_UPDATE_OPERATION__OPERATION_UPSERT;
     operation.upsert = &list;
-    return submit_one(service, call, in->collection_name, &operation, in->wait, in->has_timeout, in->timeout);
+    return submit_one(service, call, in->collection_name, &operation, WAITING(in));
 }
 
 int vex_qdrant_delete_points(struct vex_service *service, struct vex_call *call)
@@ -175,7 +206,7 @@ int vex_qdrant_delete_points(struct vex_service *service, struct vex_call *call)
     points.points = in->points;
     operation.operation_case = QDRANT__POINTS_UPDATE_OPERATION__OPERATION_DELETE_POINTS;
     operation.delete_points = &points;
-    return submit_one(service, call, in->collection_name, &operation, in->wait, in->has_timeout, in->timeout);
+    return submit_one(service, call, in->collection_name, &operation, WAITING(in));
 }
 
 int vex_qdrant_update_vectors(struct vex_service *service, struct vex_call *call)
@@ -190,7 +221,7 @@ int vex_qdrant_update_vectors(struct vex_service *service, struct vex_call *call
     vectors.update_filter = in->update_filter;
     operation.operation_case = QDRANT__POINTS_UPDATE_OPERATION__OPERATION_UPDATE_VECTORS;
     operation.update_vectors = &vectors;
-    return submit_one(service, call, in->collection_name, &operation, in->wait, in->has_timeout, in->timeout);
+    return submit_one(service, call, in->collection_name, &operation, WAITING(in));
 }
 
 int vex_qdrant_delete_vectors(struct vex_service *service, struct vex_call *call)
@@ -204,7 +235,7 @@ int vex_qdrant_delete_vectors(struct vex_service *service, struct vex_call *call
     vectors.vectors = in->vectors;
     operation.operation_case = QDRANT__POINTS_UPDATE_OPERATION__OPERATION_DELETE_VECTORS;
     operation.delete_vectors = &vectors;
-    return submit_one(service, call, in->collection_name, &operation, in->wait, in->has_timeout, in->timeout);
+    return submit_one(service, call, in->collection_name, &operation, WAITING(in));
 }
 
 int vex_qdrant_set_payload(struct vex_service *service, struct vex_call *call)
@@ -219,7 +250,7 @@ int vex_qdrant_set_payload(struct vex_service *service, struct vex_call *call)
     set.key = in->key;
     operation.operation_case = QDRANT__POINTS_UPDATE_OPERATION__OPERATION_SET_PAYLOAD;
     operation.set_payload = &set;
-    return submit_one(service, call, in->collection_name, &operation, in->wait, in->has_timeout, in->timeout);
+    return submit_one(service, call, in->collection_name, &operation, WAITING(in));
 }
 
 int vex_qdrant_overwrite_payload(struct vex_service *service, struct vex_call *call)
@@ -235,7 +266,7 @@ int vex_qdrant_overwrite_payload(struct vex_service *service, struct vex_call *c
     set.key = in->key;
     operation.operation_case = QDRANT__POINTS_UPDATE_OPERATION__OPERATION_OVERWRITE_PAYLOAD;
     operation.overwrite_payload = &set;
-    return submit_one(service, call, in->collection_name, &operation, in->wait, in->has_timeout, in->timeout);
+    return submit_one(service, call, in->collection_name, &operation, WAITING(in));
 }
 
 int vex_qdrant_delete_payload(struct vex_service *service, struct vex_call *call)
@@ -249,7 +280,7 @@ int vex_qdrant_delete_payload(struct vex_service *service, struct vex_call *call
     keys.points_selector = in->points_selector;
     operation.operation_case = QDRANT__POINTS_UPDATE_OPERATION__OPERATION_DELETE_PAYLOAD;
     operation.delete_payload = &keys;
-    return submit_one(service, call, in->collection_name, &operation, in->wait, in->has_timeout, in->timeout);
+    return submit_one(service, call, in->collection_name, &operation, WAITING(in));
 }
 
 int vex_qdrant_clear_payload(struct vex_service *service, struct vex_call *call)
@@ -261,28 +292,12 @@ int vex_qdrant_clear_payload(struct vex_service *service, struct vex_call *call)
     points.points = in->points;
     operation.operation_case = QDRANT__POINTS_UPDATE_OPERATION__OPERATION_CLEAR_PAYLOAD;
     operation.clear_payload = &points;
-    return submit_one(service, call, in->collection_name, &operation, in->wait, in->has_timeout, in->timeout);
+    return submit_one(service, call, in->collection_name, &operation, WAITING(in));
 }
 
 int vex_qdrant_update_batch(struct vex_service *service, struct vex_call *call)
 {
     const Qdrant__UpdateBatchPoints *in = call->request;
-    struct vex_collection *collection;
-    struct vex_op *ops = vex_arena_try(&call->arena, (in->n_operations + 1) * sizeof *ops);
-    int code = 0;
 
-    if (ops == NULL || in->n_operations > UINT32_MAX)
-        return vex_err_set(&call->err, VEX_ETOO_LARGE, "too many operations in one request");
-    for (size_t i = 0; code == 0 && i < in->n_operations; i++)
-        code = vex_lower_operation(call, in->operations[i], &ops[i]);
-    if (code < 0)
-        return code;
-    code = vex_qdrant_find(call, in->collection_name, &collection);
-    if (code < 0)
-        return code;
-    if (in->n_operations != 0) /* an empty batch is fine and does nothing */
-        code = vex_qdrant_submit(service, call, collection, ops, (uint32_t)in->n_operations, in->wait,
-                                 in->has_timeout, in->timeout);
-    vex_collection_unref(collection);
-    return code;
+    return submit_all(service, call, in->collection_name, in->operations, in->n_operations, WAITING(in));
 }

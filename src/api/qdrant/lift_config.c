@@ -12,7 +12,7 @@ static int distance_of(enum vex_distance distance)
     return out[distance];
 }
 
-static Qdrant__VectorParams *find_dense(const Qdrant__CollectionConfig *doc, struct vex_str name)
+Qdrant__VectorParams *vex_doc_find_vector(const Qdrant__CollectionConfig *doc, struct vex_str name)
 {
     const Qdrant__VectorsConfig *in = doc->params != NULL ? doc->params->vectors_config : NULL;
 
@@ -38,7 +38,7 @@ static Qdrant__SparseVectorParams *find_sparse(const Qdrant__CollectionConfig *d
 static Qdrant__VectorParams *lift_dense(struct vex_call *call, const struct vex_vector_params *params,
                                         const Qdrant__CollectionConfig *doc)
 {
-    const Qdrant__VectorParams *stored = find_dense(doc, params->name);
+    const Qdrant__VectorParams *stored = vex_doc_find_vector(doc, params->name);
     Qdrant__VectorParams *out = VEX_MESSAGE(call, Qdrant__VectorParams, qdrant__vector_params__descriptor);
 
     if (stored != NULL)

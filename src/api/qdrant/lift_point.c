@@ -85,6 +85,23 @@ Qdrant__VectorsOutput *vex_lift_vectors(struct vex_call *call, const struct vex_
     return out;
 }
 
+Qdrant__OrderValue *vex_lift_order_value(struct vex_call *call, const struct vex_hit *hit)
+{
+    Qdrant__OrderValue *out;
+
+    if (!hit->has_order_value)
+        return NULL;
+    out = VEX_MESSAGE(call, Qdrant__OrderValue, qdrant__order_value__descriptor);
+    if (hit->order_value.kind == VEX_ORDER_INT) {
+        out->variant_case = QDRANT__ORDER_VALUE__VARIANT_INT;
+        out->int_ = hit->order_value.integer;
+    } else {
+        out->variant_case = QDRANT__ORDER_VALUE__VARIANT_FLOAT;
+        out->float_ = hit->order_value.real;
+    }
+    return out;
+}
+
 Qdrant__ScoredPoint **vex_lift_scored(struct vex_call *call, const struct vex_hits *hits, bool with_vectors)
 {
     Qdrant__ScoredPoint **list = VEX_ARENA_ARRAY(&call->arena, Qdrant__ScoredPoint *, hits->count + 1);
@@ -103,6 +120,7 @@ Qdrant__ScoredPoint **vex_lift_scored(struct vex_call *call, const struct vex_hi
                              (void ***)(void *)&out->payload);
         if (with_vectors)
             out->vectors = vex_lift_vectors(call, hit);
+        out->order_value = vex_lift_order_value(call, hit);
         list[i] = out;
     }
     return list;
@@ -125,6 +143,7 @@ Qdrant__RetrievedPoint **vex_lift_retrieved(struct vex_call *call, const struct 
                              (void ***)(void *)&out->payload);
         if (with_vectors)
             out->vectors = vex_lift_vectors(call, hit);
+        out->order_value = vex_lift_order_value(call, hit);
         list[i] = out;
     }
     return list;

@@ -85,14 +85,21 @@ static int add_sparse(struct vex_call *call, const Qdrant__SparseVectorConfig *i
     int code = 0;
 
     for (size_t i = 0; code == 0 && in != NULL && i < in->n_map; i++) {
+        const char *name = in->map[i]->key != NULL ? in->map[i]->key : "";
         const Qdrant__SparseVectorParams *p = in->map[i]->value;
         struct vex_vector_params params = {
-            .name = vex_str_c(in->map[i]->key != NULL ? in->map[i]->key : ""),
+            .name = vex_str_c(name),
             .kind = VEX_VECTOR_SPARSE,
             .distance = VEX_DISTANCE_DOT,
             .idf = p != NULL && p->has_modifier && p->modifier == QDRANT__MODIFIER__Idf,
         };
 
+        if (params.name.len == 0)
+            return vex_err_set(&call->err, VEX_EBAD_INPUT, "Sparse vector name cannot be empty");
+        if (vex_config_vector(config, params.name) != NULL)
+            return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                               "Dense and sparse vector names must be unique - duplicate found with '%.200s'",
+                               name);
         code = vex_config_add_vector(config, &params, &call->err);
     }
     return code;

@@ -3,7 +3,13 @@
 
 #include "api/qdrant/qdrant.h"
 
-static int lower_filter(struct vex_call *call, const Qdrant__Filter *in, unsigned depth,
+/* One filter on its way down. */
+struct lowering {
+    struct vex_call *call;
+    size_t conditions; /* met so far */
+};
+
+static int lower_filter(struct lowering *l, const Qdrant__Filter *in, unsigned depth,
                         struct vex_filter **ret);
 
 static int lower_values(struct vex_call *call, const Qdrant__RepeatedStrings *texts,
@@ -107,16 +113,19 @@ static int lower_count(const Qdrant__ValuesCount *in, struct vex_cond *ret)
 
 #define SECONDS_MAX 253402300799ll /* end of the year 9999 */
 
-static int lower_time(struct vex_call *call, const Google__Protobuf__Timestamp *in, bool *ret_has,
-                      int64_t *ret)
+int vex_lower_time(struct vex_call *call, const Google__Protobuf__Timestamp *in, int64_t *ret)
 {
-    *ret_has = in != NULL;
-    if (in == NULL)
-        return 0;
     if (in->seconds > SECONDS_MAX || in->seconds < -SECONDS_MAX || in->nanos < 0 || in->nanos > 999999999)
         return vex_qdrant_malformed(call, "Unable to parse timestamp");
     *ret = in->seconds * 1000000 + in->nanos / 1000;
     return 0;
+}
+
+static int lower_bound(struct vex_call *call, const Google__Protobuf__Timestamp *in, bool *ret_has,
+                       int64_t *ret)
+{
+    *ret_has = in != NULL;
+    return in != NULL ? vex_lower_time(call, in, ret) : 0;
 }
 
 static int lower_times(struct vex_call *call, const Qdrant__DatetimeRange *in, struct vex_cond *ret)
@@ -125,10 +134,10 @@ static int lower_times(struct vex_call *call, const Qdrant__DatetimeRange *in, s
     int code;
 
     ret->kind = VEX_COND_TIME;
-    if ((code = lower_time(call, in->lt, &t->has_lt, &t->lt)) < 0 ||
-        (code = lower_time(call, in->lte, &t->has_lte, &t->lte)) < 0 ||
-        (code = lower_time(call, in->gt, &t->has_gt, &t->gt)) < 0 ||
-        (code = lower_time(call, in->gte, &t->has_gte, &t->gte)) < 0)
+    if ((code = lower_bound(call, in->lt, &t->has_lt, &t->lt)) < 0 ||
+        (code = lower_bound(call, in->lte, &t->has_lte, &t->lte)) < 0 ||
+        (code = lower_bound(call, in->gt, &t->has_gt, &t->gt)) < 0 ||
+        (code = lower_bound(call, in->gte, &t->has_gte, &t->gte)) < 0)
         return code;
     return 0;
 }
@@ -259,23 +268,25 @@ static int lower_field(struct vex_call *call, const Qdrant__FieldCondition *in, 
     return 0;
 }
 
-static int lower_nested(struct vex_call *call, const Qdrant__NestedCondition *in, unsigned depth,
+static int lower_nested(struct lowering *l, const Qdrant__NestedCondition *in, unsigned depth,
                         struct vex_cond *ret)
 {
-    int code = vex_lower_path(call, in->key, &ret->path);
+    int code = vex_lower_path(l->call, in->key, &ret->path);
 
     if (code < 0)
         return code;
     if (in->filter == NULL)
-        return vex_qdrant_malformed(call, "Malformed Nested condition");
+        return vex_qdrant_malformed(l->call, "Malformed Nested condition");
     ret->kind = VEX_COND_NESTED;
-    return lower_filter(call, in->filter, depth + 1, &ret->sub);
+    return lower_filter(l, in->filter, depth + 1, &ret->sub);
 }
 
 /* *ret_any false: nothing is set, which matches everything. */
-static int lower_condition(struct vex_call *call, const Qdrant__Condition *in, unsigned depth,
+static int lower_condition(struct lowering *l, const Qdrant__Condition *in, unsigned depth,
                            struct vex_cond *ret, bool *ret_any)
 {
+    struct vex_call *call = l->call;
+
     *ret_any = true;
     switch (in->condition_one_of_case) {
     case QDRANT__CONDITION__CONDITION_ONE_OF_FIELD:
@@ -292,9 +303,9 @@ static int lower_condition(struct vex_call *call, const Qdrant__Condition *in, u
         return vex_lower_ids(call, in->has_id->has_id, in->has_id->n_has_id, &ret->ids.ids);
     case QDRANT__CONDITION__CONDITION_ONE_OF_FILTER:
         ret->kind = VEX_COND_FILTER;
-        return lower_filter(call, in->filter, depth + 1, &ret->sub);
+        return lower_filter(l, in->filter, depth + 1, &ret->sub);
     case QDRANT__CONDITION__CONDITION_ONE_OF_NESTED:
-        return lower_nested(call, in->nested, depth, ret);
+        return lower_nested(l, in->nested, depth, ret);
     case QDRANT__CONDITION__CONDITION_ONE_OF_HAS_VECTOR:
         ret->kind = VEX_COND_HAS_VECTOR;
         ret->text = vex_str_c(in->has_vector->has_vector);
@@ -310,18 +321,23 @@ static int lower_condition(struct vex_call *call, const Qdrant__Condition *in, u
     }
 }
 
-static int lower_list(struct vex_call *call, Qdrant__Condition *const *in, size_t count, unsigned depth,
+static int lower_list(struct lowering *l, Qdrant__Condition *const *in, size_t count, unsigned depth,
                       struct vex_cond_list *ret)
 {
+    struct vex_call *call = l->call;
+
     if (count == 0)
         return 0;
+    l->conditions += count;
+    if (l->conditions > VEX_CONDITIONS_MAX)
+        return vex_qdrant_malformed(call, "a filter has more than %d conditions", VEX_CONDITIONS_MAX);
     ret->conds = vex_arena_try(&call->arena, count * sizeof *ret->conds);
     if (ret->conds == NULL)
         return vex_err_set(&call->err, VEX_ETOO_LARGE, "too many conditions in a filter");
     for (size_t i = 0; i < count; i++) {
         struct vex_cond cond = {0};
         bool any;
-        int code = lower_condition(call, in[i], depth, &cond, &any);
+        int code = lower_condition(l, in[i], depth, &cond, &any);
 
         if (code < 0)
             return code;
@@ -331,23 +347,23 @@ static int lower_list(struct vex_call *call, Qdrant__Condition *const *in, size_
     return 0;
 }
 
-static int lower_filter(struct vex_call *call, const Qdrant__Filter *in, unsigned depth,
-                        struct vex_filter **ret)
+static int lower_filter(struct lowering *l, const Qdrant__Filter *in, unsigned depth, struct vex_filter **ret)
 {
+    struct vex_call *call = l->call;
     struct vex_filter *filter;
     int code;
 
     if (depth >= VEX_FILTER_DEPTH_MAX)
         return vex_qdrant_malformed(call, "filter is nested deeper than %d levels", VEX_FILTER_DEPTH_MAX);
     filter = VEX_ARENA_NEW(&call->arena, struct vex_filter);
-    if ((code = lower_list(call, in->must, in->n_must, depth, &filter->must)) < 0 ||
-        (code = lower_list(call, in->should, in->n_should, depth, &filter->should)) < 0 ||
-        (code = lower_list(call, in->must_not, in->n_must_not, depth, &filter->must_not)) < 0)
+    if ((code = lower_list(l, in->must, in->n_must, depth, &filter->must)) < 0 ||
+        (code = lower_list(l, in->should, in->n_should, depth, &filter->should)) < 0 ||
+        (code = lower_list(l, in->must_not, in->n_must_not, depth, &filter->must_not)) < 0)
         return code;
     if (in->min_should != NULL) {
         filter->has_min_should = true;
         filter->min_count = in->min_should->min_count;
-        code = lower_list(call, in->min_should->conditions, in->min_should->n_conditions, depth,
+        code = lower_list(l, in->min_should->conditions, in->min_should->n_conditions, depth,
                           &filter->min_should);
         if (code < 0)
             return code;
@@ -358,6 +374,8 @@ static int lower_filter(struct vex_call *call, const Qdrant__Filter *in, unsigne
 
 int vex_lower_filter(struct vex_call *call, const Qdrant__Filter *in, struct vex_filter **ret)
 {
+    struct lowering l = {.call = call};
+
     *ret = NULL;
-    return in != NULL ? lower_filter(call, in, 0, ret) : 0;
+    return in != NULL ? lower_filter(&l, in, 0, ret) : 0;
 }

@@ -94,6 +94,16 @@ int vex_lower_search(struct vex_call *call, const Qdrant__SearchPoints *in, stru
     return vex_lower_with_vectors(call, in->with_vectors, &n->vectors);
 }
 
+static int find_lookup(struct vex_call *call, const Qdrant__LookupLocation *in, struct vex_collection **ret)
+{
+    const char *name = in->collection_name != NULL ? in->collection_name : "";
+    int code = vex_qdrant_find(call, name, ret);
+
+    if (code != VEX_ENOT_FOUND)
+        return code;
+    return vex_err_set(&call->err, VEX_ENOT_FOUND, "Collection %.1000s not found", name);
+}
+
 /* The vector of a point of another collection stands for the query; that point is not left out of the answer.
  */
 static int lower_lookup(struct vex_call *call, const Qdrant__LookupLocation *in, const struct vex_id *id,
@@ -108,10 +118,9 @@ static int lower_lookup(struct vex_call *call, const Qdrant__LookupLocation *in,
     struct vex_hits hits;
     int code;
 
-    if (vex_engine_find(call->service->engine, vex_str_c(in->collection_name), true, &collection,
-                        &call->err) < 0)
-        return vex_err_set(&call->err, VEX_ENOT_FOUND, "Collection %.1020s not found",
-                           in->collection_name != NULL ? in->collection_name : "");
+    code = find_lookup(call, in, &collection);
+    if (code < 0)
+        return code;
     code = vex_read_retrieve(collection, &request, &context, &hits, &call->err);
     vex_collection_unref(collection);
     if (code < 0)
@@ -128,20 +137,21 @@ static int lower_lookup(struct vex_call *call, const Qdrant__LookupLocation *in,
 }
 
 static int lower_nearest(struct vex_call *call, const Qdrant__QueryPoints *in,
-                         const Qdrant__VectorInput *input, struct vex_nearest *ret)
+                         const Qdrant__VectorInput *input, struct vex_lowered_query *ret)
 {
     struct vex_id *id;
     int code;
 
     if (input->variant_case != QDRANT__VECTOR_INPUT__VARIANT_ID)
-        return vex_lower_vector_input(call, input, &ret->query);
+        return vex_lower_vector_input(call, input, &ret->nearest.query);
     id = VEX_ARENA_NEW(&call->arena, struct vex_id);
     code = vex_lower_id(call, input->id, id);
     if (code < 0)
         return code;
-    if (in->lookup_from != NULL)
-        return lower_lookup(call, in->lookup_from, id, ret);
-    ret->id = id;
+    ret->elsewhere = in->lookup_from != NULL;
+    if (ret->elsewhere)
+        return lower_lookup(call, in->lookup_from, id, &ret->nearest);
+    ret->nearest.id = id;
     return 0;
 }
 
@@ -214,10 +224,11 @@ static int lower_recommend(struct vex_call *call, const Qdrant__QueryPoints *in,
 static int refuse_kind(struct vex_call *call, const Qdrant__QueryPoints *in)
 {
     switch (in->query->variant_case) {
-    case QDRANT__QUERY__VARIANT__NOT_SET:
-        return vex_qdrant_malformed(call, "Query variant is missing");
     case QDRANT__QUERY__VARIANT_FUSION:
     case QDRANT__QUERY__VARIANT_RRF:
+        if (in->using_ != NULL && *in->using_ != '\0')
+            return vex_err_set(&call->err, VEX_EBAD_REQUEST,
+                               "Fusion queries cannot be combined with the 'using' field.");
         if (in->n_prefetch == 0)
             return vex_err_set(&call->err, VEX_EBAD_INPUT,
                                "Validation failed: cannot apply Fusion without prefetches");
@@ -226,10 +237,6 @@ static int refuse_kind(struct vex_call *call, const Qdrant__QueryPoints *in)
         return vex_qdrant_unbuilt_part(call, "discover query");
     case QDRANT__QUERY__VARIANT_CONTEXT:
         return vex_qdrant_unbuilt_part(call, "context query");
-    case QDRANT__QUERY__VARIANT_ORDER_BY:
-        return vex_qdrant_unbuilt_part(call, "order_by query");
-    case QDRANT__QUERY__VARIANT_SAMPLE:
-        return vex_qdrant_unbuilt_part(call, "sample query");
     case QDRANT__QUERY__VARIANT_FORMULA:
         return vex_qdrant_unbuilt_part(call, "formula query");
     case QDRANT__QUERY__VARIANT_NEAREST_WITH_MMR:
@@ -243,31 +250,90 @@ static int refuse_kind(struct vex_call *call, const Qdrant__QueryPoints *in)
     }
 }
 
+/* What the peer says of parts that do not go together. */
+static int check_parts(struct vex_call *call, const Qdrant__QueryPoints *in)
+{
+    if (in->query == NULL && in->n_prefetch != 0)
+        return vex_err_set(
+            &call->err, VEX_EBAD_REQUEST,
+            "A query is needed to merge the prefetches. Can't have prefetches without defining a query.");
+    if (!in->has_score_threshold)
+        return 0;
+    if (in->query == NULL)
+        return vex_err_set(&call->err, VEX_EBAD_REQUEST,
+                           "A query is needed to use the score_threshold. Can't have score_threshold without "
+                           "defining a query.");
+    if (in->query->variant_case == QDRANT__QUERY__VARIANT_ORDER_BY)
+        return vex_err_set(&call->err, VEX_EBAD_REQUEST, "Can't use score_threshold with an order_by query.");
+    return 0;
+}
+
+/* A collection to look ids up in has to be there, even when there is no id. */
+static int check_lookup(struct vex_call *call, const Qdrant__LookupLocation *in)
+{
+    struct vex_collection *collection;
+    int code = in != NULL ? find_lookup(call, in, &collection) : 0;
+
+    if (in != NULL && code == 0)
+        vex_collection_unref(collection);
+    return code;
+}
+
+static int lower_kind(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_lowered_query *ret)
+{
+    ret->kind = VEX_QUERY_LIST;
+    if (in->query == NULL)
+        return 0;
+    ret->kind = VEX_QUERY_NEAREST;
+    switch (in->query->variant_case) {
+    case QDRANT__QUERY__VARIANT_NEAREST:
+        return lower_nearest(call, in, in->query->nearest, ret);
+    case QDRANT__QUERY__VARIANT_RECOMMEND:
+        return lower_recommend(call, in, &ret->nearest);
+    case QDRANT__QUERY__VARIANT_ORDER_BY:
+        ret->kind = VEX_QUERY_ORDER;
+        return vex_lower_order_by(call, in->query->order_by, &ret->order_by);
+    case QDRANT__QUERY__VARIANT_SAMPLE:
+        ret->kind = VEX_QUERY_SAMPLE;
+        ret->nearest.offset = 0; /* there is no second page of a random answer */
+        return 0;
+    default:
+        return refuse_kind(call, in);
+    }
+}
+
 int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_lowered_query *ret)
 {
     struct vex_nearest *n = &ret->nearest;
-    int code = 0;
+    int code;
 
-    *ret = (struct vex_lowered_query){.scroll = in->query == NULL};
+    *ret = (struct vex_lowered_query){0};
     n->using = vex_str_c(in->using_ != NULL ? in->using_ : "");
     n->limit = in->has_limit ? in->limit : LIMIT_DEFAULT;
     n->offset = in->has_offset ? in->offset : 0;
     n->has_threshold = in->has_score_threshold;
     n->threshold = in->score_threshold;
     lower_params(in->params, n);
-    if (in->query == NULL && in->n_prefetch != 0)
-        return vex_err_set(
-            &call->err, VEX_EBAD_REQUEST,
-            "A query is needed to merge the prefetches. Can't have prefetches without defining a query.");
-    bool recommend = in->query != NULL && in->query->variant_case == QDRANT__QUERY__VARIANT_RECOMMEND;
-    if (in->query != NULL && !recommend && in->query->variant_case != QDRANT__QUERY__VARIANT_NEAREST)
-        return refuse_kind(call, in);
+    if ((code = check_parts(call, in)) < 0 || (code = check_lookup(call, in->lookup_from)) < 0 ||
+        (code = vex_lower_filter(call, in->filter, &n->filter)) < 0 || (code = lower_kind(call, in, ret)) < 0)
+        return code;
     if (in->n_prefetch != 0)
         return vex_qdrant_unbuilt_part(call, "prefetch");
-    code = vex_lower_filter(call, in->filter, &n->filter);
-    if (code == 0 && in->query != NULL)
-        code = recommend ? lower_recommend(call, in, n) : lower_nearest(call, in, in->query->nearest, n);
-    if (code < 0 || (code = vex_lower_with_payload(call, in->with_payload, false, &n->payload)) < 0)
+    if ((code = vex_lower_with_payload(call, in->with_payload, false, &n->payload)) < 0)
         return code;
     return vex_lower_with_vectors(call, in->with_vectors, &n->vectors);
+}
+
+struct vex_scroll vex_lowered_scroll(const struct vex_lowered_query *query)
+{
+    const struct vex_nearest *n = &query->nearest;
+
+    return (struct vex_scroll){.filter = n->filter,
+                               .order = VEX_ORDER_ID,
+                               .order_by = query->kind == VEX_QUERY_ORDER ? &query->order_by : NULL,
+                               .sample = query->kind == VEX_QUERY_SAMPLE,
+                               .skip = n->offset,
+                               .limit = n->limit,
+                               .payload = n->payload,
+                               .vectors = n->vectors};
 }

@@ -152,50 +152,54 @@ static int lower_vectors(struct vex_call *call, const Qdrant__Vectors *in, struc
     return vex_qdrant_malformed(call, "Expected some vectors");
 }
 
-static int too_many_points(struct vex_call *call)
+/* Room for the points of a request; NULL with the error set. */
+static struct vex_point *room_for(struct vex_call *call, size_t count)
 {
-    return vex_err_set(&call->err, VEX_ETOO_LARGE, "too many points in one request");
+    struct vex_point *points = vex_arena_try(&call->arena, (count + 1) * sizeof *points);
+
+    if (points != NULL && count <= UINT32_MAX)
+        return points;
+    vex_err_set(&call->err, VEX_ETOO_LARGE, "too many points in one request");
+    return NULL;
+}
+
+static int lower_point(struct vex_call *call, const Qdrant__PointId *id, const Qdrant__Vectors *vectors,
+                       struct vex_point *ret)
+{
+    int code;
+
+    *ret = (struct vex_point){0};
+    code = vex_lower_id(call, id, &ret->id);
+    return code < 0 ? code : lower_vectors(call, vectors, ret);
 }
 
 int vex_lower_points(struct vex_call *call, Qdrant__PointStruct *const *in, size_t count,
                      struct vex_point **ret)
 {
-    struct vex_point *points = vex_arena_try(&call->arena, (count + 1) * sizeof *points);
+    int code = 0;
 
-    if (points == NULL || count > UINT32_MAX)
-        return too_many_points(call);
-    for (size_t i = 0; i < count; i++) {
-        int code;
+    *ret = room_for(call, count);
+    if (*ret == NULL)
+        return call->err.code;
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        struct vex_point *point = &(*ret)[i];
 
-        points[i] = (struct vex_point){0};
-        if ((code = vex_lower_id(call, in[i]->id, &points[i].id)) < 0 ||
-            (code = lower_vectors(call, in[i]->vectors, &points[i])) < 0)
-            return code;
-        if (in[i]->n_payload != 0)
-            code =
-                vex_lower_payload(call, (void *const *)in[i]->payload, in[i]->n_payload, &points[i].payload);
-        if (code < 0)
-            return code;
+        code = lower_point(call, in[i]->id, in[i]->vectors, point);
+        if (code == 0 && in[i]->n_payload != 0)
+            code = vex_lower_payload(call, (void *const *)in[i]->payload, in[i]->n_payload, &point->payload);
     }
-    *ret = points;
-    return 0;
+    return code;
 }
 
 int vex_lower_point_vectors(struct vex_call *call, Qdrant__PointVectors *const *in, size_t count,
                             struct vex_point **ret)
 {
-    struct vex_point *points = vex_arena_try(&call->arena, (count + 1) * sizeof *points);
+    int code = 0;
 
-    if (points == NULL || count > UINT32_MAX)
-        return too_many_points(call);
-    for (size_t i = 0; i < count; i++) {
-        int code;
-
-        points[i] = (struct vex_point){0};
-        if ((code = vex_lower_id(call, in[i]->id, &points[i].id)) < 0 ||
-            (code = lower_vectors(call, in[i]->vectors, &points[i])) < 0)
-            return code;
-    }
-    *ret = points;
-    return 0;
+    *ret = room_for(call, count);
+    if (*ret == NULL)
+        return call->err.code;
+    for (size_t i = 0; code == 0 && i < count; i++)
+        code = lower_point(call, in[i]->id, in[i]->vectors, &(*ret)[i]);
+    return code;
 }

@@ -27,15 +27,10 @@
     int vex_qdrant_##handler(struct vex_service *service, struct vex_call *call);
 #include "api/qdrant/rpc.def"
 #undef VEX_RPC
-uint64_t vex_qdrant_cost_get_collection(struct vex_service *service, struct vex_call *call);
-uint64_t vex_qdrant_cost_cluster_info(struct vex_service *service, struct vex_call *call);
-uint64_t vex_qdrant_cost_get_points(struct vex_service *service, struct vex_call *call);
-uint64_t vex_qdrant_cost_search(struct vex_service *service, struct vex_call *call);
-uint64_t vex_qdrant_cost_search_batch(struct vex_service *service, struct vex_call *call);
-uint64_t vex_qdrant_cost_scroll(struct vex_service *service, struct vex_call *call);
-uint64_t vex_qdrant_cost_count(struct vex_service *service, struct vex_call *call);
-uint64_t vex_qdrant_cost_query(struct vex_service *service, struct vex_call *call);
-uint64_t vex_qdrant_cost_query_batch(struct vex_service *service, struct vex_call *call);
+#define VEX_RPC(service_name, method_name, req, resp, mode, access, handler, cost)                           \
+    uint64_t vex_qdrant_cost_##cost(struct vex_service *service, struct vex_call *call);
+#include "api/qdrant/rpc.def"
+#undef VEX_RPC
 
 /* VEX_EFORMAT: the request has not the shape it should have. */
 int vex_qdrant_malformed(struct vex_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -53,8 +48,12 @@ int vex_lower_ids(struct vex_call *call, Qdrant__PointId *const *in, size_t coun
 /* Map entries (any *Entry message of string and Value) to one CBOR map. */
 int vex_lower_payload(struct vex_call *call, void *const *entries, size_t count, struct vex_str *ret);
 int vex_lower_path(struct vex_call *call, const char *text, struct vex_path *ret);
+#define VEX_CONDITIONS_MAX                                                                                   \
+    100000 /* of one filter, whatever the nesting; long lists of values are one condition */
 int vex_lower_filter(struct vex_call *call, const Qdrant__Filter *in,
                      struct vex_filter **ret); /* NULL in: NULL out */
+int vex_lower_time(struct vex_call *call, const Google__Protobuf__Timestamp *in,
+                   int64_t *ret); /* microseconds */
 /* Vector of a write (name left alone); VectorInput of a query, not an id. */
 int vex_lower_vector(struct vex_call *call, const Qdrant__Vector *in, struct vex_vector_value *ret);
 int vex_lower_vector_input(struct vex_call *call, const Qdrant__VectorInput *in,
@@ -73,18 +72,28 @@ int vex_lower_selector(struct vex_call *call, const Qdrant__PointsSelector *in, 
                        struct vex_selector *ret);
 int vex_lower_operation(struct vex_call *call, const Qdrant__PointsUpdateOperation *in, struct vex_op *ret);
 
-/* A lowered query: nearest neighbours, or a scroll when nothing is asked for. */
+/* A lowered query: nearest neighbours, or a list of points: by id, by a field's values or drawn at random. Everything but the
+ * order is in `nearest` in all cases. */
 struct vex_lowered_query {
-    bool scroll;
+    enum { VEX_QUERY_NEAREST, VEX_QUERY_LIST, VEX_QUERY_ORDER, VEX_QUERY_SAMPLE } kind;
     struct vex_nearest nearest;
+    struct vex_order_by order_by;
+    bool elsewhere; /* its example is a point of another collection */
 };
 int vex_lower_search(struct vex_call *call, const Qdrant__SearchPoints *in, struct vex_lowered_query *ret);
 int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_lowered_query *ret);
+/* The scroll that answers a query which is not nearest; its order_by points into the query. */
+struct vex_scroll vex_lowered_scroll(const struct vex_lowered_query *query);
+int vex_lower_order_by(struct vex_call *call, const Qdrant__OrderBy *in, struct vex_order_by *ret);
+/* A payload index from its type or parameters; `field` is checked. Strings stay in the request or the arena. */
+int vex_lower_index(struct vex_call *call, const Qdrant__CreateFieldIndexCollection *in,
+                    struct vex_index_params *ret);
 
 /* ---- lifting ---- */
 
 Qdrant__PointId *vex_lift_id(struct vex_call *call, const struct vex_id *id);
 Qdrant__VectorsOutput *vex_lift_vectors(struct vex_call *call, const struct vex_hit *hit);
+Qdrant__OrderValue *vex_lift_order_value(struct vex_call *call, const struct vex_hit *hit); /* NULL: none */
 Qdrant__ScoredPoint **vex_lift_scored(struct vex_call *call, const struct vex_hits *hits, bool with_vectors);
 Qdrant__RetrievedPoint **vex_lift_retrieved(struct vex_call *call, const struct vex_hits *hits,
                                             bool with_vectors);
@@ -117,23 +126,14 @@ Qdrant__VectorParams *vex_doc_add_vector(struct vex_call *call, Qdrant__VectorPa
 Qdrant__VectorParams *vex_doc_vector(struct vex_call *call, Qdrant__CollectionConfig *doc,
                                      struct vex_str name);
 void vex_doc_remove_vector(Qdrant__CollectionConfig *doc, struct vex_str name);
+/* The stored parameters of a dense vector; NULL: none. */
+Qdrant__VectorParams *vex_doc_find_vector(const Qdrant__CollectionConfig *doc, struct vex_str name);
 /* What Get shows: the document over the defaults, the vectors the engine has. */
 Qdrant__CollectionConfig *vex_lift_config(struct vex_call *call, const struct vex_config *config,
                                           Qdrant__CollectionConfig *doc);
 /* Fields set in src are set in dst, messages field by field; nothing is copied but pointers. Both of one
  * type. */
 void vex_message_merge(ProtobufCMessage *dst, const ProtobufCMessage *src);
-
-/* ---- strict mode ---- */
-
-struct vex_strict_question {
-    bool has_limit, has_timeout, has_ef, has_exact, has_upsert, has_batch;
-    uint64_t limit, timeout, ef, upsert, batch;
-    bool exact;
-};
-/* VEX_EBAD_REQUEST when the collection's strict mode forbids it. */
-int vex_strict_check(struct vex_call *call, struct vex_collection *collection,
-                     const struct vex_strict_question *question);
 
 /* ---- writes ---- */
 

@@ -187,6 +187,13 @@ int vex_rpc_decode(struct vex_call *call, const struct vex_rpc *rpc, const void 
     return 0;
 }
 
+uint32_t vex_rpc_retry_after(const struct vex_call *call)
+{
+    const struct vex_qdrant_state *state = call->state;
+
+    return call->code == VEX_ERATE_LIMIT && state != NULL ? state->retry_after : 0;
+}
+
 struct vex_str vex_rpc_error_text(struct vex_call *call)
 {
     const char *prefix = vex_err_class(call->err.code)->prefix;

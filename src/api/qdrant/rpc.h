@@ -37,6 +37,13 @@ void vex_rpc_prepare(struct vex_call *call, const struct vex_rpc *rpc, ProtobufC
 /* Ends a pending call of this dialect: fills in `time`, then vex_call_finish. */
 void vex_rpc_finish(struct vex_call *call, int code);
 
+/* What call->state points to begins with this, in all handlers of the dialect; state may be NULL. */
+struct vex_qdrant_state {
+    uint32_t retry_after; /* seconds, of a call refused by a rate limit; 0: retrying does not help */
+};
+/* Seconds for the header Retry-After (gRPC: metadata retry-after) of a failed call; 0: no such header. */
+uint32_t vex_rpc_retry_after(const struct vex_call *call);
+
 /* Text of a failed call as this dialect shows it, prefix included; bytes live in the call's arena. */
 struct vex_str vex_rpc_error_text(struct vex_call *call);
 

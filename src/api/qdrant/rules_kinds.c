@@ -213,6 +213,12 @@ KIND(not_empty)
     return true;
 }
 
+/* JSON may have an empty list there. */
+KIND(not_empty_grpc)
+{
+    return !rest && not_empty(rule, field, message, rest, ret);
+}
+
 KIND(lookup_or_range)
 {
     const Qdrant__IntegerIndexParams *params;
@@ -323,10 +329,15 @@ KIND(equal_rows)
     (void)rule;
     (void)field;
     (void)rest;
-    if (size == 0) {
+    if (rows == 0) {
         say(ret, "multi vector must not be empty");
         return true;
     }
+    for (size_t i = 0; i < rows; i++)
+        if (multi->vectors[i]->n_data == 0) {
+            say(ret, "all vectors must be non-empty");
+            return true;
+        }
     for (size_t i = 1; i < rows; i++)
         if (multi->vectors[i]->n_data != size) {
             say(ret,

@@ -1,5 +1,5 @@
-/* The parts of matching that have files of their own; for match.c and tree.c only. All are thread-safe,
- * allocate nothing. */
+/* The parts of matching that have files of their own; for match.c and tree.c only. All are thread-safe;
+ * nothing is allocated but by analyzers of text indexes. */
 #ifndef VEX_ENGINE_FILTER_MATCH_PARTS_H
 #define VEX_ENGINE_FILTER_MATCH_PARTS_H
 
@@ -7,7 +7,7 @@
 
 /* match_text.c: the words of a text against a bound condition of kind TEXT, TEXT_ANY or PHRASE. */
 bool vex_match_words(const struct vex_cond *cond, struct vex_str text);
-/* Fills in bound.words (sorted and unique but for PHRASE) and bound.borders. */
+/* Fills in bound.words (sorted and unique but for PHRASE) and bound.borders, by bound.analyzer. */
 void vex_bind_words(struct vex_arena *arena, struct vex_cond *cond);
 
 /* match_geo.c: v is {"lon": number, "lat": number} and lies within the condition's shape. */

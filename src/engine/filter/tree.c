@@ -9,11 +9,18 @@
 
 #include "base/text.h"
 #include "engine/filter/match_parts.h"
+#include "engine/text/analyzer.h"
 
 #define REGEXES_MAX 1024 /* patterns of one filter */
 
-static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *binding, unsigned depth,
-                       struct vex_err *err);
+/* Where a filter stands: NULL, or the array whose elements it looks at. */
+struct place {
+    const struct place *outer;
+    const struct vex_path *array;
+};
+
+static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *binding,
+                       const struct place *place, unsigned depth, struct vex_err *err);
 
 static int bind_regex(struct vex_cond *cond, struct vex_filter_binding *binding, struct vex_err *err)
 {
@@ -32,18 +39,56 @@ static int bind_regex(struct vex_cond *cond, struct vex_filter_binding *binding,
     return 0;
 }
 
+/* The path from the payload's root: a filter on elements says `b` for `a[].b`. */
+static struct vex_path path_from_root(struct vex_arena *arena, const struct place *place,
+                                      struct vex_path path)
+{
+    for (; place != NULL; place = place->outer) {
+        const struct vex_path *array = place->array;
+        bool each = array->count > 0 && array->steps[array->count - 1].kind == VEX_STEP_ALL;
+        uint32_t above = array->count + !each;
+        struct vex_step *steps = VEX_ARENA_ARRAY(arena, struct vex_step, above + path.count);
+        struct vex_buf text;
+
+        memcpy(steps, array->steps, array->count * sizeof *steps);
+        steps[above - 1].kind = VEX_STEP_ALL;
+        memcpy(steps + above, path.steps, path.count * sizeof *steps);
+        vex_buf_init(&text, arena);
+        vex_buf_add_str(&text, array->text);
+        vex_buf_add_str(&text, each ? VEX_STR(".") : VEX_STR("[]."));
+        vex_buf_add_str(&text, path.text);
+        path = (struct vex_path){vex_buf_str(&text), steps, above + path.count};
+    }
+    return path;
+}
+
+static void bind_text(struct vex_cond *cond, struct vex_filter_binding *binding, const struct place *place)
+{
+    const struct vex_analyzer *analyzer = NULL;
+
+    if (binding->analyzer != NULL) {
+        struct vex_path path = path_from_root(binding->arena, place, cond->path);
+        analyzer = binding->analyzer(binding->arg, &path);
+    }
+    cond->bound.analyzer = analyzer != NULL ? analyzer : vex_analyzer_default();
+    vex_bind_words(binding->arena, cond);
+}
+
 static int by_id(const void *a, const void *b)
 {
     return vex_id_cmp(a, b);
 }
 
-static int bind_cond(struct vex_cond *cond, struct vex_filter_binding *binding, unsigned depth,
-                     struct vex_err *err)
+static int bind_cond(struct vex_cond *cond, struct vex_filter_binding *binding, const struct place *place,
+                     unsigned depth, struct vex_err *err)
 {
+    struct place inner = {place, &cond->path};
+
     switch (cond->kind) {
     case VEX_COND_FILTER:
+        return bind_filter(cond->sub, binding, place, depth + 1, err);
     case VEX_COND_NESTED:
-        return bind_filter(cond->sub, binding, depth + 1, err);
+        return bind_filter(cond->sub, binding, &inner, depth + 1, err);
     case VEX_COND_ANY:
     case VEX_COND_EXCEPT:
     case VEX_COND_NUMBERS:
@@ -52,7 +97,7 @@ static int bind_cond(struct vex_cond *cond, struct vex_filter_binding *binding, 
     case VEX_COND_TEXT:
     case VEX_COND_TEXT_ANY:
     case VEX_COND_PHRASE:
-        vex_bind_words(binding->arena, cond);
+        bind_text(cond, binding, place);
         return 0;
     case VEX_COND_REGEX:
         return bind_regex(cond, binding, err);
@@ -69,19 +114,19 @@ static int bind_cond(struct vex_cond *cond, struct vex_filter_binding *binding, 
     }
 }
 
-static int bind_list(struct vex_cond_list *list, struct vex_filter_binding *binding, unsigned depth,
-                     struct vex_err *err)
+static int bind_list(struct vex_cond_list *list, struct vex_filter_binding *binding,
+                     const struct place *place, unsigned depth, struct vex_err *err)
 {
     for (uint32_t i = 0; i < list->count; i++) {
-        int rc = bind_cond(&list->conds[i], binding, depth, err);
+        int rc = bind_cond(&list->conds[i], binding, place, depth, err);
         if (rc != 0)
             return rc;
     }
     return 0;
 }
 
-static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *binding, unsigned depth,
-                       struct vex_err *err)
+static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *binding,
+                       const struct place *place, unsigned depth, struct vex_err *err)
 {
     struct vex_cond_list *lists[] = {&filter->must, &filter->should, &filter->must_not, &filter->min_should};
 
@@ -89,7 +134,7 @@ static int bind_filter(struct vex_filter *filter, struct vex_filter_binding *bin
         return vex_err_set(err, VEX_EBAD_INPUT, "Filter is nested deeper than %d levels",
                            VEX_FILTER_DEPTH_MAX);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        int rc = bind_list(lists[i], binding, depth, err);
+        int rc = bind_list(lists[i], binding, place, depth, err);
         if (rc != 0)
             return rc;
     }
@@ -104,7 +149,7 @@ int vex_filter_bind(struct vex_filter *filter, struct vex_filter_binding *bindin
     binding->regex_count = 0;
     if (filter == NULL)
         return 0;
-    rc = bind_filter(filter, binding, 0, err);
+    rc = bind_filter(filter, binding, NULL, 0, err);
     if (rc != 0)
         vex_filter_unbind(binding);
     return rc;

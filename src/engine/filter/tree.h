@@ -72,6 +72,8 @@ struct vex_geo_ring {
     uint32_t count;
 };
 
+struct vex_analyzer;
+
 struct vex_cond {
     enum vex_cond_kind kind;
     enum vex_cond_arrays arrays;
@@ -105,8 +107,9 @@ struct vex_cond {
     /* Filled in by vex_filter_bind. */
     struct {
         const struct vex_regex *regex;
-        uint64_t vector_mask;  /* HAS_VECTOR: bit of the name, 0 when unknown */
-        struct vex_str *words; /* TEXT, TEXT_ANY: lowercase words, sorted, unique; PHRASE: in sequence */
+        uint64_t vector_mask;                /* HAS_VECTOR: bit of the name, 0 when unknown */
+        const struct vex_analyzer *analyzer; /* TEXT, TEXT_ANY, PHRASE */
+        struct vex_str *words;               /* TEXT, TEXT_ANY: tokens, sorted, unique; PHRASE: in sequence */
         uint32_t word_count;
         uint32_t *borders; /* PHRASE: failure function over its words */
     } bound;
@@ -133,6 +136,8 @@ struct vex_filter {
 struct vex_filter_binding {
     struct vex_arena *arena;
     uint64_t (*vector_bit)(void *arg, struct vex_str name);
+    /* What texts under a path are cut with; NULL, or a NULL answer: vex_analyzer_default. */
+    const struct vex_analyzer *(*analyzer)(void *arg, const struct vex_path *path);
     void *arg;
     struct vex_regex **regexes; /* the binding's */
     uint32_t regex_count;

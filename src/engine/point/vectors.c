@@ -9,10 +9,15 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "uapi/dist.h"
+
+#define FETCH_BYTES (1u << 20) /* of one answer of the device, unless a single vector is longer */
 
 struct vector_file {
     uint8_t ordinal;
@@ -22,6 +27,7 @@ struct vector_file {
     struct vex_dev_file *writing; /* NULL: no file yet */
     uint64_t end;                 /* slots the file holds */
     bool grown;                   /* end is above slots */
+    bool told;                    /* the log says why there is no file */
     struct vex_dev_file *df;      /* readers' view */
     uint64_t slots;
 };
@@ -34,6 +40,13 @@ struct vex_vectors {
     uint32_t count;
     bool created; /* a file has been made since the folder was synced */
 };
+
+/* Requests are counted here and not asked of the device: its own counts end with the file that is closed. */
+static void count_request(enum vex_metric kind, enum vex_metric bytes_kind, uint64_t bytes)
+{
+    vex_metric_add(kind, 1);
+    vex_metric_add(bytes_kind, bytes);
+}
 
 static void file_path(const struct vex_vectors *vectors, uint8_t ordinal, char path[VEX_PATH_MAX])
 {
@@ -63,8 +76,9 @@ static int attach(struct vex_vectors *vectors, struct vector_file *vf, bool crea
     if (rc == -ENOENT)
         return vex_err_set(err, VEX_ECORRUPT, "vector file %s is missing", path);
     if (rc < 0)
-        return vex_err_set(err, vex_err_errno(rc), "cannot open %s: error %d", path, -rc);
+        return vex_err_set(err, vex_err_errno(rc), "cannot open %s: %s", path, strerror(-rc));
     rc = vectors->dev->ops->attach(vectors->dev, vectors->io, vf->file, &layout, create, &vf->writing, err);
+    count_request(VEX_METRIC_DEVICE_ATTACHES, VEX_METRIC_DEVICE_READ_BYTES, 0);
     if (rc != 0) {
         vex_io_close(vectors->io, vf->file);
         vf->file = NULL;
@@ -225,13 +239,19 @@ int vex_vectors_write(struct vex_vectors *vectors, uint8_t ordinal, const uint32
 
     if (vf == NULL)
         return VEX_EBAD_INPUT;
-    if (vf->writing == NULL)
+    if (vf->writing == NULL) {
         rc = attach(vectors, vf, true, &err);
+        /* The writer tries again and again and knows the code alone: why is said here, once. */
+        if (rc != 0 && !vf->told)
+            vex_error("vectors", "%s", err.text);
+        vf->told = rc != 0;
+    }
     for (uint32_t i = 0, run; i < count && rc == 0; i += run) {
         for (run = 1; i + run < count && slots[i + run] == slots[i] + run;)
             run++;
         rc = vectors->dev->ops->write(vectors->dev, vf->writing, slots[i], run,
                                       (const char *)data + (size_t)i * vf->stride);
+        count_request(VEX_METRIC_DEVICE_WRITES, VEX_METRIC_DEVICE_WRITTEN_BYTES, (uint64_t)run * vf->stride);
         if (rc == 0 && (uint64_t)slots[i] + run > vf->end) {
             vf->end = (uint64_t)slots[i] + run;
             vf->grown = true;
@@ -264,6 +284,8 @@ int vex_vectors_sync(struct vex_vectors *vectors)
         struct vector_file *vf = vectors->files[i];
         int rc = vf->writing != NULL ? vectors->dev->ops->sync(vectors->dev, vf->writing) : 0;
 
+        if (vf->writing != NULL)
+            count_request(VEX_METRIC_DEVICE_SYNCS, VEX_METRIC_DEVICE_WRITTEN_BYTES, 0);
         if (rc != 0)
             return rc;
     }
@@ -315,6 +337,7 @@ int vex_vectors_read_stored(struct vex_vectors *vectors, uint8_t ordinal, const 
 
     if (vf == NULL || vf->writing == NULL)
         return VEX_ECORRUPT;
+    count_request(VEX_METRIC_DEVICE_READS, VEX_METRIC_DEVICE_READ_BYTES, (uint64_t)count * vf->stride);
     return vectors->dev->ops->read(vectors->dev, vf->writing, slots, count, ret);
 }
 
@@ -332,9 +355,68 @@ int vex_vectors_read(struct vex_vectors *vectors, uint8_t ordinal, uint32_t slot
     }
     void *stored = vex_mem_alloc(vf->stride);
     int rc = vectors->dev->ops->read(vectors->dev, vf->df, &slot, 1, stored);
+    count_request(VEX_METRIC_DEVICE_READS, VEX_METRIC_DEVICE_READ_BYTES, vf->stride);
     if (rc == 0)
         vex_dist_decode(vf->element, stored, ret, vf->dimensions);
     vex_mem_free(stored);
+    return rc;
+}
+
+/* Slots that a buffer of the device's answers holds. */
+static uint32_t fetch_capacity(const struct vector_file *vf)
+{
+    return vf->stride < FETCH_BYTES ? FETCH_BYTES / vf->stride : 1;
+}
+
+/* One request for slots that lie in [low, low + range): the range itself when it is hardly longer than the list. */
+static int fetch_piece(struct vex_vectors *vectors, struct vector_file *vf, const uint32_t *slots,
+                       uint32_t count, uint32_t low, uint64_t range, float *const *ret)
+{
+    bool dense = range <= 2 * (uint64_t)count && range <= fetch_capacity(vf);
+    uint64_t rows = dense ? range : count;
+    char *stored = vex_mem_try(rows * vf->stride);
+    uint32_t *found = dense ? vex_mem_try(rows * sizeof *found) : NULL, got = 0, cursor = low;
+    int rc = VEX_ENO_MEMORY;
+
+    if (stored != NULL && dense && found != NULL) {
+        rc = vex_vectors_scan(vectors, vf->ordinal, &cursor, low + (uint32_t)range, NULL, (uint32_t)range,
+                              found, stored, &got);
+        if (rc == 0 && got != range)
+            rc = VEX_ECORRUPT;
+    } else if (stored != NULL && !dense) {
+        rc = vectors->dev->ops->read(vectors->dev, vf->df, slots, count, stored);
+        count_request(VEX_METRIC_DEVICE_READS, VEX_METRIC_DEVICE_READ_BYTES, (uint64_t)count * vf->stride);
+    }
+    for (uint32_t i = 0; i < count && rc == 0; i++)
+        vex_dist_decode(vf->element, stored + (size_t)(dense ? slots[i] - low : i) * vf->stride, ret[i],
+                        vf->dimensions);
+    vex_mem_free(stored);
+    vex_mem_free(found);
+    return rc;
+}
+
+int vex_vectors_fetch(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count,
+                      float *const *ret)
+{
+    struct vector_file *vf = find(vectors, ordinal);
+    int rc = 0;
+
+    if (count == 0)
+        return 0;
+    if (vf == NULL || vf->df == NULL)
+        return VEX_ECORRUPT;
+    for (uint32_t at = 0, piece; at < count && rc == 0; at += piece) {
+        uint32_t low = slots[at], high = slots[at];
+
+        piece = count - at < fetch_capacity(vf) ? count - at : fetch_capacity(vf);
+        for (uint32_t i = at; i < at + piece; i++) {
+            low = slots[i] < low ? slots[i] : low;
+            high = slots[i] > high ? slots[i] : high;
+        }
+        if (high >= vf->slots)
+            return VEX_ECORRUPT;
+        rc = fetch_piece(vectors, vf, slots + at, piece, low, (uint64_t)high - low + 1, ret + at);
+    }
     return rc;
 }
 
@@ -351,6 +433,7 @@ int vex_vectors_search(struct vex_vectors *vectors, uint8_t ordinal, struct vex_
     }
     if (clamped.slots > vf->slots - clamped.first)
         clamped.slots = (uint32_t)(vf->slots - clamped.first);
+    count_request(VEX_METRIC_DEVICE_SEARCHES, VEX_METRIC_DEVICE_READ_BYTES, 0);
     return vectors->dev->ops->search(vectors->dev, vf->df, &clamped);
 }
 
@@ -368,6 +451,9 @@ int vex_vectors_scan(struct vex_vectors *vectors, uint8_t ordinal, uint32_t *cur
     }
     if (end > vf->slots)
         end = (uint32_t)vf->slots;
-    return vectors->dev->ops->scan(vectors->dev, vf->df, cursor, end, allow, max, ret_slots, ret_data,
-                                   ret_count);
+    int rc = vectors->dev->ops->scan(vectors->dev, vf->df, cursor, end, allow, max, ret_slots, ret_data,
+                                     ret_count);
+    count_request(VEX_METRIC_DEVICE_SCANS, VEX_METRIC_DEVICE_READ_BYTES,
+                  rc == 0 ? (uint64_t)*ret_count * vf->stride : 0);
+    return rc;
 }

@@ -40,6 +40,10 @@ uint32_t vex_vectors_stride(const struct vex_vector_params *params);
 float vex_vectors_encode(const struct vex_vector_params *params, const float *values, void *ret);
 /* Stored vector of a slot as floats; the caller knows that the slot has it. */
 int vex_vectors_read(struct vex_vectors *vectors, uint8_t ordinal, uint32_t slot, float *ret);
+/* The same of many slots, in any order: ret[i] gets that of slots[i]. One request to the device for every MiB: SCAN where the
+ * slots are close together, else READ. */
+int vex_vectors_fetch(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots, uint32_t count,
+                      float *const *ret);
 /* Stored bytes of slots, stride apart. Also for the writer, of slots it has written and not yet published. */
 int vex_vectors_read_stored(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots,
                             uint32_t count, void *ret);

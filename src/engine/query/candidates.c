@@ -3,35 +3,6 @@
 
 #include "base/mem.h"
 
-static struct vex_id_list shorter(struct vex_id_list a, struct vex_id_list b)
-{
-    if (!a.given)
-        return b;
-    return b.given && b.count < a.count ? b : a;
-}
-
-static struct vex_id_list cond_ids(const struct vex_cond *cond)
-{
-    if (cond->kind == VEX_COND_HAS_ID)
-        return (struct vex_id_list){cond->ids.ids, cond->ids.count, true};
-    if (cond->kind == VEX_COND_FILTER)
-        return vex_filter_ids(cond->sub);
-    return (struct vex_id_list){0};
-}
-
-/* Recursion is bounded by VEX_FILTER_DEPTH_MAX, which bind has checked. */
-struct vex_id_list vex_filter_ids(const struct vex_filter *filter)
-{
-    struct vex_id_list best = {0};
-    if (filter == NULL)
-        return best;
-    for (uint32_t i = 0; i < filter->must.count; i++)
-        best = shorter(best, cond_ids(&filter->must.conds[i]));
-    if (filter->should.count == 1)
-        best = shorter(best, cond_ids(&filter->should.conds[0]));
-    return best;
-}
-
 static uint64_t count_bits(const uint64_t *words, size_t count)
 {
     uint64_t n = 0;
@@ -40,57 +11,62 @@ static uint64_t count_bits(const uint64_t *words, size_t count)
     return n;
 }
 
-static int from_ids(struct vex_read *read, const struct vex_read_filter *filter, struct vex_id_list ids,
-                    const uint64_t *base, struct vex_candidates *ret)
+static int step(void *arg)
 {
-    for (uint32_t i = 0; i < ids.count; i++) {
-        int code = vex_read_step(read);
-        if (code != 0)
-            return code;
-        uint32_t slot = vex_rows_find(read->data.rows, &ids.ids[i]);
-        if (slot == VEX_SLOT_NONE)
-            continue;
-        uint64_t bit = UINT64_C(1) << (slot % 64);
-        if ((base[slot / 64] & bit) == 0 || (ret->owned[slot / 64] & bit) != 0)
-            continue;
-        if (vex_read_matches(read, filter, slot)) {
-            ret->owned[slot / 64] |= bit;
-            ret->count++;
-        }
-    }
-    return 0;
+    return vex_read_check(arg);
 }
 
-static int from_filter(struct vex_read *read, const struct vex_read_filter *filter, const uint64_t *base,
-                       struct vex_candidates *ret)
+void vex_candidates_plan(struct vex_read *read, const struct vex_read_filter *filter, const uint64_t *base,
+                         uint64_t base_count, struct vex_plan *ret)
 {
-    struct vex_candidates all = {.allow = base, .slots = ret->slots, .count = 1};
-    uint32_t at = 0, slot;
-    while ((slot = vex_candidates_next(&all, &at)) != VEX_SLOT_NONE) {
-        int code = vex_read_step(read);
-        if (code != 0)
-            return code;
-        if (vex_read_matches(read, filter, slot)) {
-            ret->owned[slot / 64] |= UINT64_C(1) << (slot % 64);
-            ret->count++;
-        }
-    }
-    return 0;
+    vex_plan_init(ret, &read->data, filter->filter, base, base_count);
+    ret->step = step;
+    ret->arg = read;
 }
 
-/* Both lists restrict: what is only in one of them goes. */
-static int keep_ids(struct vex_read *read, struct vex_id_list ids, struct vex_candidates *candidates)
+static int make(struct vex_read *read, struct vex_candidates *ret)
 {
-    struct vex_read_filter none = {0};
-    struct vex_candidates kept = {.slots = candidates->slots};
-    kept.owned = vex_mem_try(((size_t)kept.slots + 63) / 64 * 8);
-    if (kept.owned == NULL)
+    size_t size = vex_plan_words(ret->slots) * sizeof *ret->owned;
+    ret->owned = vex_mem_try(size);
+    if (ret->owned == NULL)
         return vex_read_no_memory(read);
-    memset(kept.owned, 0, ((size_t)kept.slots + 63) / 64 * 8);
-    int code = from_ids(read, &none, ids, candidates->owned, &kept);
-    vex_mem_free(candidates->owned);
-    candidates->owned = kept.owned;
-    candidates->count = kept.count;
+    memset(ret->owned, 0, size);
+    ret->allow = ret->owned;
+    return 0;
+}
+
+int vex_candidates_of(struct vex_read *read, struct vex_plan *plan, struct vex_candidates *ret)
+{
+    *ret = (struct vex_candidates){.slots = plan->slots};
+    if (plan->slots == 0)
+        return 0;
+    int code = make(read, ret);
+    if (code != 0)
+        return code;
+    code = vex_plan_find(plan, ret->owned, &ret->count);
+    if (code == VEX_ENO_MEMORY)
+        code = vex_read_no_memory(read);
+    if (code != 0)
+        vex_candidates_done(ret);
+    return code;
+}
+
+/* The slots of the ids that are in the base. */
+static int from_ids(struct vex_read *read, struct vex_id_list ids, const uint64_t *base,
+                    struct vex_candidates *ret)
+{
+    int code = make(read, ret);
+    for (uint32_t i = 0; i < ids.count && code == 0; i++) {
+        uint32_t slot = vex_rows_find(read->data.rows, &ids.ids[i]);
+        code = vex_read_step(read);
+        if (slot == VEX_SLOT_NONE || !vex_plan_bit(base, ret->slots, slot) ||
+            vex_plan_bit(ret->owned, ret->slots, slot))
+            continue;
+        ret->owned[slot / 64] |= UINT64_C(1) << slot % 64;
+        ret->count++;
+    }
+    if (code != 0)
+        vex_candidates_done(ret);
     return code;
 }
 
@@ -98,32 +74,32 @@ int vex_candidates_find(struct vex_read *read, const struct vex_read_filter *fil
                         uint32_t ordinal, struct vex_candidates *ret)
 {
     const struct vex_rows *rows = read->data.rows;
-    const uint64_t *base = ordinal == VEX_NO_ORDINAL ? vex_rows_live(rows) : vex_rows_present(rows, ordinal);
+    bool live = ordinal == VEX_NO_ORDINAL;
+    const uint64_t *base = live ? vex_rows_live(rows) : vex_rows_present(rows, ordinal);
     uint32_t slots = vex_rows_slots(rows);
-    size_t words = ((size_t)slots + 63) / 64;
+    uint64_t most = vex_rows_live_count(rows);
+    struct vex_candidates listed = {0};
+    struct vex_plan plan;
     *ret = (struct vex_candidates){.slots = slots};
     if (base == NULL || slots == 0)
         return 0;
-    struct vex_id_list inner = vex_filter_ids(filter->filter);
-    if (filter->filter == NULL && !ids.given) {
+    if (ids.given) {
+        listed.slots = slots;
+        int code = from_ids(read, ids, base, &listed);
+        if (code != 0 || filter->filter == NULL) {
+            *ret = listed;
+            return code;
+        }
+        base = listed.allow;
+        most = listed.count;
+    } else if (filter->filter == NULL) {
         ret->allow = base;
-        ret->count = count_bits(base, words);
+        ret->count = live ? most : count_bits(base, vex_plan_words(slots));
         return 0;
     }
-    ret->owned = vex_mem_try(words * 8);
-    if (ret->owned == NULL)
-        return vex_read_no_memory(read);
-    memset(ret->owned, 0, words * 8);
-    struct vex_id_list list = ids.given ? ids : inner;
-    /* A condition on ids is answered by the filter itself, whichever list is walked. */
-    if (ids.given && inner.given && inner.count < ids.count)
-        list = inner;
-    int code = list.given ? from_ids(read, filter, list, base, ret) : from_filter(read, filter, base, ret);
-    if (code == 0 && ids.given && list.ids != ids.ids)
-        code = keep_ids(read, ids, ret);
-    ret->allow = ret->owned;
-    if (code != 0)
-        vex_candidates_done(ret);
+    vex_candidates_plan(read, filter, base, most, &plan);
+    int code = vex_candidates_of(read, &plan, ret);
+    vex_candidates_done(&listed);
     return code;
 }
 

@@ -1,10 +1,10 @@
 /* Candidates: the slots a read may look at, as a bitmap over all slots. Private to the query folder.
  *
- * Cost      Without a filter and ids it is the collection's own bitmap. A list of ids (given, or found in the
- * filter where it must match) is walked instead of all points. */
+ * Cost      Without a filter and ids it is the collection's own bitmap; else the plan's (plan.h). */
 #ifndef VEX_ENGINE_QUERY_CANDIDATES_H
 #define VEX_ENGINE_QUERY_CANDIDATES_H
 
+#include "engine/query/plan.h"
 #include "engine/query/read.h"
 
 struct vex_candidates {
@@ -26,6 +26,11 @@ struct vex_id_list {
 int vex_candidates_find(struct vex_read *read, const struct vex_read_filter *filter, struct vex_id_list ids,
                         uint32_t ordinal, struct vex_candidates *ret);
 void vex_candidates_done(struct vex_candidates *candidates);
+/* A plan whose steps are the read's. */
+void vex_candidates_plan(struct vex_read *read, const struct vex_read_filter *filter, const uint64_t *base,
+                         uint64_t base_count, struct vex_plan *ret);
+/* The plan's matches. */
+int vex_candidates_of(struct vex_read *read, struct vex_plan *plan, struct vex_candidates *ret);
 
 /* Walks: *at = 0 first; VEX_SLOT_NONE at the end. */
 static inline uint32_t vex_candidates_next(const struct vex_candidates *candidates, uint32_t *at)
@@ -42,8 +47,5 @@ static inline uint32_t vex_candidates_next(const struct vex_candidates *candidat
     }
     return VEX_SLOT_NONE;
 }
-
-/* The shortest list of ids that a point must be in to match; `given` false: the filter has none. */
-struct vex_id_list vex_filter_ids(const struct vex_filter *filter);
 
 #endif

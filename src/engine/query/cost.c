@@ -1,73 +1,142 @@
-/* Estimated cost of reads from the counts kept in memory; opens nothing. The figures are upper bounds of an
- * ordinary core. */
-#include "engine/query/query.h"
+/* Estimated cost of reads; opens nothing and waits for nothing. The figures are upper bounds of an ordinary core.
+ *
+ * Lock      The collection's is only tried: while it is held exclusive, or the collection is not open, a read will have to wait, which
+ *           is said as a cost beyond any bound. */
+#include "engine/internal.h"
+#include "engine/query/sieve.h"
 
 #define BASE_NS        3000.0 /* lock, one answer of ordinary length */
-#define MATCH_NS       200.0  /* a filter on one payload */
 #define ID_NS          300.0  /* an id looked up */
 #define BYTE_NS        0.08   /* of dense vectors streamed */
 #define SPARSE_NS      250.0  /* a stored sparse vector merged */
 #define MULTI_ROWS     16.0   /* rows of a stored multivector, guessed */
 #define HIT_NS         400.0  /* a hit put together */
 #define SHARED_QUERIES 8.0    /* queries that one pass over dense vectors serves */
+#define WAIT_NS        1e9    /* opening, or somebody else's write */
+#define WEIGHT_MAX     256u   /* conditions and values of a filter that are worth being looked at twice */
 
 static uint64_t whole(double ns)
 {
     return ns >= 1e18 ? UINT64_C(1000000000000000000) : (uint64_t)ns;
 }
 
-static bool counts(struct vex_collection *collection, struct vex_collection_stats *ret)
+/* The points of a collection whose lock can be had at once; then it is held. */
+static bool enter(struct vex_collection *collection, double *ret_points)
 {
-    struct vex_err err;
-    return vex_collection_stats(collection, ret, &err) == 0;
+    if (!atomic_load(&collection->open) || pthread_rwlock_tryrdlock(&collection->lock) != 0)
+        return false;
+    *ret_points = (double)vex_rows_live_count(collection->data.rows);
+    return true;
+}
+
+static bool count_points(struct vex_collection *collection, double *ret_points)
+{
+    if (!enter(collection, ret_points))
+        return false;
+    vex_collection_read_end(collection);
+    return true;
 }
 
 uint64_t vex_read_cost_scan(struct vex_collection *collection, bool filtered)
 {
-    struct vex_collection_stats stats;
-    if (!filtered || !counts(collection, &stats))
+    double points;
+    if (!filtered)
         return whole(BASE_NS);
-    return whole(BASE_NS + (double)stats.points * MATCH_NS);
+    if (!count_points(collection, &points))
+        return whole(WAIT_NS);
+    return whole(BASE_NS + points * VEX_PLAN_READ_NS);
 }
 
-static double cost_of(const struct vex_nearest *request, const struct vex_vector_params *params,
-                      const struct vex_collection_stats *stats)
+/* ---- filters ---- */
+
+static uint64_t weight(const struct vex_filter *filter)
 {
-    double points = (double)stats->points, ns = BASE_NS, each;
-    if (request->has_ids && request->id_count < stats->points)
+    const struct vex_cond_list *lists[] = {&filter->must, &filter->should, &filter->must_not,
+                                           &filter->min_should};
+    uint64_t sum = 0;
+    for (int l = 0; l < 4; l++)
+        for (uint32_t i = 0; i < lists[l]->count && sum <= WEIGHT_MAX; i++) {
+            const struct vex_cond *cond = &lists[l]->conds[i];
+            sum++;
+            if (cond->kind == VEX_COND_FILTER || cond->kind == VEX_COND_NESTED)
+                sum += weight(cond->sub);
+            else if (cond->kind == VEX_COND_ANY || cond->kind == VEX_COND_EXCEPT)
+                sum += (uint64_t)cond->values.text_count + cond->values.int_count;
+            else if (cond->kind == VEX_COND_HAS_ID)
+                sum += cond->ids.count;
+            else if (cond->kind == VEX_COND_REGEX || cond->kind == VEX_COND_GEO_POLYGON)
+                sum = WEIGHT_MAX + 1;
+        }
+    return sum;
+}
+
+uint64_t vex_read_cost_filter(struct vex_collection *collection, struct vex_filter *filter, uint64_t want)
+{
+    struct vex_err err;
+    double points;
+    if (filter == NULL || weight(filter) > WEIGHT_MAX)
+        return vex_read_cost_scan(collection, filter != NULL);
+    if (!enter(collection, &points))
+        return whole(WAIT_NS);
+    struct vex_arena arena;
+    struct vex_sieve sieve;
+    vex_arena_init(&arena, 0);
+    struct vex_read_context context = {.arena = &arena};
+    struct vex_read read = {.collection = collection,
+                            .data = collection->data,
+                            .context = &context,
+                            .arena = &arena,
+                            .err = &err};
+    double ns = BASE_NS; /* a filter that is refused costs nothing more */
+    if (vex_sieve_open(&sieve, &read, filter, (struct vex_id_list){0}, want) == 0) {
+        bool reads = want != UINT64_MAX && sieve.reads_left > 0;
+        if (want != UINT64_MAX || !vex_plan_is_counted(&sieve.plan))
+            ns += reads ? (double)sieve.walk * VEX_PLAN_READ_NS : (double)sieve.find_ns;
+        vex_sieve_close(&sieve);
+    }
+    vex_arena_done(&arena);
+    vex_collection_read_end(collection);
+    return whole(ns);
+}
+
+/* ---- searches ---- */
+
+static double cost_of(const struct vex_nearest *request, const struct vex_vector_params *params, double all)
+{
+    double points = all, ns = BASE_NS, each;
+    if (request->has_ids && request->id_count < points)
         points = request->id_count;
     if (request->has_ids)
         ns += (double)request->id_count * ID_NS;
     if (request->filter != NULL)
-        ns += points * MATCH_NS;
+        ns += points * VEX_PLAN_READ_NS;
     if (params->kind == VEX_VECTOR_DENSE)
         each = (double)vex_dev_stride(params->size, params->element) * BYTE_NS;
     else if (params->kind == VEX_VECTOR_SPARSE)
         each = SPARSE_NS * (params->idf ? 2 : 1);
     else
         each = MULTI_ROWS * (request->query.rows != 0 ? request->query.rows : 1) * params->size * 4 * BYTE_NS;
-    uint64_t limit = request->limit < stats->points ? request->limit : stats->points;
-    return ns + points * each + (double)limit * HIT_NS;
+    double hits = (double)request->limit < all ? (double)request->limit : all;
+    return ns + points * each + hits * HIT_NS;
 }
 
 uint64_t vex_read_cost_nearest(struct vex_collection *collection, const struct vex_nearest *requests,
                                uint32_t count)
 {
-    struct vex_collection_stats stats;
-    if (!counts(collection, &stats))
-        return whole(BASE_NS);
-    struct vex_config *config = vex_collection_config(collection);
-    double dense = 0, others = 0;
+    double dense = 0, others = 0, points;
     uint32_t dense_count = 0;
+    if (!count_points(collection, &points))
+        return whole(WAIT_NS);
+    struct vex_config *config = vex_collection_config(collection);
     for (uint32_t i = 0; i < count; i++) {
         const struct vex_vector_params *params = vex_config_vector(config, requests[i].using);
         if (params == NULL)
             continue;
         if (params->kind == VEX_VECTOR_DENSE) {
-            dense += cost_of(&requests[i], params, &stats);
+            dense += cost_of(&requests[i], params, points);
             dense_count++;
         } else {
-            others += cost_of(&requests[i], params, &stats);
+            others += cost_of(&requests[i], params, points);
         }
     }
     vex_config_unref(config);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "uapi/dist.h"
 
 #define GROUP_MAX 1024u /* queries of one pass */
@@ -146,8 +147,8 @@ static int resolve_point(struct vex_read *read, struct vex_query *query)
     return code;
 }
 
-static int resolve(struct vex_read *read, const struct vex_nearest *request, struct vex_hits *ret,
-                   struct vex_query *query)
+int vex_nearest_resolve(struct vex_read *read, const struct vex_nearest *request, struct vex_hits *ret,
+                        struct vex_query *query)
 {
     *query = (struct vex_query){.request = request, .exclude = VEX_SLOT_NONE, .ret = ret};
     query->params = vex_config_vector(read->data.config, request->using);
@@ -206,34 +207,48 @@ static bool by_device(const struct vex_vector_params *params)
            (params->element != VEX_ELEMENT_U8 || params->distance != VEX_DISTANCE_COSINE);
 }
 
-static int run_group(struct vex_read *read, struct vex_query *queries, uint32_t count)
+int vex_nearest_candidates(struct vex_read *read, const struct vex_query *query, struct vex_candidates *ret)
 {
-    const struct vex_nearest *head = queries[0].request;
-    struct vex_query_group group = {.queries = queries, .count = count, .params = queries[0].params};
-    group.want = wanted(head);
+    const struct vex_nearest *request = query->request;
+    struct vex_id_list ids = {request->ids, request->id_count, request->has_ids};
+    struct vex_read_filter filter;
+    int code = vex_read_filter_bind(read, request->filter, &filter);
+    if (code != 0)
+        return code;
+    code = vex_candidates_find(read, &filter, ids, query->params->ordinal, ret);
+    vex_read_filter_unbind(&filter);
+    return code;
+}
+
+int vex_nearest_among(struct vex_read *read, struct vex_query *queries, uint32_t count,
+                      const struct vex_candidates *candidates)
+{
+    struct vex_query_group group = {
+        .queries = queries, .count = count, .params = queries[0].params, .candidates = candidates};
+    group.want = wanted(queries[0].request);
     bool own = false; /* a query's own point may take a place */
     for (uint32_t i = 0; i < count; i++)
         own = own || queries[i].exclude != VEX_SLOT_NONE;
     if (own && group.want != 0 && group.want != UINT64_MAX)
         group.want++;
-    if (group.want == 0 || (group.params->size == 0 && group.params->kind != VEX_VECTOR_SPARSE))
+    if (group.want > candidates->count)
+        group.want = candidates->count;
+    if (group.want == 0)
         return 0;
-    struct vex_read_filter filter;
-    int code = vex_read_filter_bind(read, head->filter, &filter);
-    if (code != 0)
-        return code;
+    return by_device(group.params) ? vex_nearest_dense(read, &group) : vex_nearest_scan(read, &group);
+}
+
+static int run_group(struct vex_read *read, struct vex_query *queries, uint32_t count)
+{
+    const struct vex_vector_params *params = queries[0].params;
     struct vex_candidates candidates;
-    code = vex_candidates_find(read, &filter, (struct vex_id_list){head->ids, head->id_count, head->has_ids},
-                               group.params->ordinal, &candidates);
-    vex_read_filter_unbind(&filter);
-    if (code != 0)
-        return code;
-    group.candidates = &candidates;
-    if (group.want > candidates.count)
-        group.want = candidates.count;
-    if (candidates.count != 0)
-        code = by_device(group.params) ? vex_nearest_dense(read, &group) : vex_nearest_scan(read, &group);
-    vex_candidates_done(&candidates);
+    if (wanted(queries[0].request) == 0 || (params->size == 0 && params->kind != VEX_VECTOR_SPARSE))
+        return 0;
+    int code = vex_nearest_candidates(read, &queries[0], &candidates);
+    if (code == 0) {
+        code = vex_nearest_among(read, queries, count, &candidates);
+        vex_candidates_done(&candidates);
+    }
     return code;
 }
 
@@ -244,7 +259,7 @@ static int run(struct vex_read *read, const struct vex_nearest *requests, uint32
     if (queries == NULL)
         return vex_read_no_memory(read);
     for (uint32_t i = 0; i < count; i++) {
-        int code = resolve(read, &requests[i], &ret[i], &queries[i]);
+        int code = vex_nearest_resolve(read, &requests[i], &ret[i], &queries[i]);
         if (code != 0)
             return code;
     }
@@ -288,6 +303,19 @@ static bool passes(const struct vex_query *query, float score)
                                                             : score < request->threshold;
 }
 
+static int keep(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,
+                uint64_t count, uint64_t most)
+{
+    struct vex_scored_list *list = query->list;
+    list->entries = vex_mem_try((most + 1) * sizeof *list->entries);
+    if (list->entries == NULL)
+        return vex_read_no_memory(read);
+    for (uint64_t i = 0; i < count; i++)
+        if (found[i].slot != query->exclude)
+            list->entries[list->count++] = (struct vex_scored){found[i].score + 0.0f, found[i].slot};
+    return 0;
+}
+
 int vex_nearest_answer(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,
                        uint64_t count)
 {
@@ -305,16 +333,22 @@ int vex_nearest_answer(struct vex_read *read, const struct vex_query *query, con
             seen++;
         }
     }
+    if (query->list != NULL)
+        return keep(read, query, found + first, last - first, seen);
     int code = vex_result_room(read, seen, query->ret);
+    uint32_t *slots = code == 0 && seen > 0 ? vex_arena_try(read->arena, seen * sizeof *slots) : NULL;
     uint64_t at = 0;
+    if (code == 0 && seen > 0 && slots == NULL)
+        code = vex_read_no_memory(read);
     for (uint64_t i = first; i < last && code == 0; i++) {
         if (found[i].slot == query->exclude)
             continue;
-        struct vex_hit *hit = &query->ret->hits[at++];
+        struct vex_hit *hit = &query->ret->hits[at];
+        slots[at++] = found[i].slot;
         hit->score = found[i].score + 0.0f; /* no -0 */
         code = at % 256 == 0 ? vex_read_check(read) : 0;
         if (code == 0)
             code = vex_result_fill(read, &query->plan, found[i].slot, hit);
     }
-    return code;
+    return code == 0 ? vex_result_fetch(read, &query->plan, slots, query->ret->hits, seen) : code;
 }

@@ -9,6 +9,12 @@
 #include "engine/query/result.h"
 #include "engine/query/top.h"
 
+/* The best slots of a query in order; on the heap. */
+struct vex_scored_list {
+    struct vex_scored *entries;
+    uint64_t count;
+};
+
 struct vex_query {
     const struct vex_nearest *request;
     const struct vex_vector_params *params;
@@ -17,6 +23,7 @@ struct vex_query {
         vector;       /* as scored: cosine ones normalised, sparse ones sorted by index; in the arena */
     uint32_t exclude; /* slot of the point that is the query, or VEX_SLOT_NONE */
     struct vex_hits *ret;
+    struct vex_scored_list *list; /* instead of ret, when not NULL: the caller frees its entries */
 };
 
 /* Queries of one vector name, filter and limit. */
@@ -29,6 +36,14 @@ struct vex_query_group {
                       of its own */
 };
 
+/* One request against this version. ret may be NULL when a list is asked for. */
+int vex_nearest_resolve(struct vex_read *read, const struct vex_nearest *request, struct vex_hits *ret,
+                        struct vex_query *query);
+/* Answers queries of one vector name and limit out of the candidates. */
+int vex_nearest_among(struct vex_read *read, struct vex_query *queries, uint32_t count,
+                      const struct vex_candidates *candidates);
+/* Live slots that a query may find. */
+int vex_nearest_candidates(struct vex_read *read, const struct vex_query *query, struct vex_candidates *ret);
 /* The stored vector of a point under the query's name; *ret_slot may be NULL. VEX_ENOT_FOUND as the peer says it. */
 int vex_nearest_stored(struct vex_read *read, const struct vex_vector_params *params, const struct vex_id *id,
                        struct vex_vector_value *ret, uint32_t *ret_slot);

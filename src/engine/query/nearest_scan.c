@@ -7,6 +7,8 @@
 
 #include "uapi/dist.h"
 
+#define STREAM_BYTES (1u << 18)
+
 struct scan {
     const struct vex_query_group *group;
     struct vex_top *tops; /* a query each */
@@ -99,16 +101,43 @@ static float cosine(const float *a, const float *b, uint32_t dimensions)
     return norms > 0 ? (float)(-(double)dot(a, b, dimensions) / norms) : 0;
 }
 
-static int score_dense(struct vex_read *read, struct scan *scan, uint32_t slot)
+/* Scores one stored vector for all queries. */
+static int score_row(struct vex_read *read, struct scan *scan, uint32_t slot)
 {
     const struct vex_query_group *group = scan->group;
-    int code = vex_vectors_read(read->data.vectors, group->params->ordinal, slot, scan->row);
-    if (code != 0)
-        return vex_err_set(read->err, code, "%s: a vector can't be read", read->what);
+    int code = 0;
     for (uint32_t i = 0; i < group->count && code == 0; i++) {
         float score = cosine(group->queries[i].vector.values, scan->row, group->params->size);
         if (vex_top_offer(&scan->tops[i], score, slot) != 0)
             code = vex_read_no_memory(read);
+    }
+    return code;
+}
+
+/* All candidates, streamed from the device through a bounded buffer. */
+static int stream_dense(struct vex_read *read, struct scan *scan)
+{
+    const struct vex_query_group *group = scan->group;
+    const struct vex_candidates *candidates = group->candidates;
+    uint32_t stride = vex_vectors_stride(group->params),
+             max = stride < STREAM_BYTES ? STREAM_BYTES / stride : 1;
+    uint32_t cursor = 0, count = 0, *slots = vex_arena_try(read->arena, max * sizeof *slots);
+    char *stored = vex_arena_try(read->arena, (size_t)max * stride);
+    int code = slots == NULL || stored == NULL ? vex_read_no_memory(read) : 0;
+    while (code == 0 && candidates->count != 0) {
+        code = vex_vectors_scan(read->data.vectors, group->params->ordinal, &cursor, candidates->slots,
+                                candidates->allow, max, slots, stored, &count);
+        if (code != 0)
+            return vex_err_set(read->err, code, "%s: the vectors can't be read", read->what);
+        if (count == 0)
+            break;
+        for (uint32_t i = 0; i < count && code == 0; i++) {
+            vex_dist_decode(group->params->element, stored + (size_t)i * stride, scan->row,
+                            group->params->size);
+            code = vex_read_step(read);
+            if (code == 0)
+                code = score_row(read, scan, slots[i]);
+        }
     }
     return code;
 }
@@ -131,6 +160,18 @@ static int score_slot(struct vex_read *read, struct scan *scan, uint32_t slot)
     return code;
 }
 
+static int score_blobs(struct vex_read *read, struct scan *scan)
+{
+    uint32_t at = 0, slot;
+    int code = 0;
+    while (code == 0 && (slot = vex_candidates_next(scan->group->candidates, &at)) != VEX_SLOT_NONE) {
+        code = vex_read_step(read);
+        if (code == 0)
+            code = score_slot(read, scan, slot);
+    }
+    return code;
+}
+
 int vex_nearest_scan(struct vex_read *read, const struct vex_query_group *group)
 {
     struct scan scan = {.group = group};
@@ -144,13 +185,7 @@ int vex_nearest_scan(struct vex_read *read, const struct vex_query_group *group)
     for (uint32_t i = 0; i < group->count; i++)
         vex_top_init(&scan.tops[i], read->data.rows, vex_score_larger_better(group->params->distance),
                      group->want);
-    uint32_t at = 0, slot;
-    while (code == 0 && (slot = vex_candidates_next(group->candidates, &at)) != VEX_SLOT_NONE) {
-        code = vex_read_step(read);
-        if (code == 0)
-            code = group->params->kind == VEX_VECTOR_DENSE ? score_dense(read, &scan, slot)
-                                                           : score_slot(read, &scan, slot);
-    }
+    code = group->params->kind == VEX_VECTOR_DENSE ? stream_dense(read, &scan) : score_blobs(read, &scan);
     for (uint32_t i = 0; i < group->count && code == 0; i++) {
         vex_top_sort(&scan.tops[i]);
         code = vex_nearest_answer(read, &group->queries[i], scan.tops[i].entries, scan.tops[i].count);

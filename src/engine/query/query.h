@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/index/index.h"
 
 struct vex_read_context {
     struct vex_arena *arena;
@@ -33,7 +34,9 @@ struct vex_hit {
     struct vex_vector_value
         *vectors; /* asked for and present, in ordinal order; cosine ones as stored (normalised) */
     uint32_t vector_count;
-    float norm; /* of the default vector, see struct vex_row */
+    float norm;           /* of the default vector, see struct vex_row */
+    bool has_order_value; /* reads in the order of a field */
+    struct vex_order_value order_value;
 };
 
 struct vex_hits {
@@ -51,12 +54,23 @@ struct vex_retrieve {
 int vex_read_retrieve(struct vex_collection *collection, const struct vex_retrieve *request,
                       struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err);
 
+/* Order by a field's values. Needs a complete index on it that can be walked: else VEX_EBAD_INPUT, naming the key. */
+struct vex_order_by {
+    struct vex_path key;
+    bool descending;
+    bool has_from;
+    struct vex_order_value from; /* begins with values from here on */
+};
+
 struct vex_scroll {
     struct vex_filter *filter; /* NULL: all */
     const struct vex_id *ids;  /* restricts to these when has_ids (Chroma get) */
     uint32_t id_count;
     bool has_ids;
     enum vex_rows_order order;
+    const struct vex_order_by
+        *order_by; /* instead of `order`: a point comes once for each of its values; no next page */
+    bool sample;   /* instead of both: points drawn at random, in random order */
     const struct vex_id *offset; /* first id wanted (order by id); NULL: from the start */
     uint64_t skip;               /* matches passed over (Chroma offset) */
     uint64_t limit;
@@ -70,6 +84,24 @@ int vex_read_scroll(struct vex_collection *collection, const struct vex_scroll *
 
 int vex_read_count(struct vex_collection *collection, struct vex_filter *filter,
                    struct vex_read_context *context, uint64_t *ret, struct vex_err *err);
+
+/* ---- facets ---- */
+
+struct vex_facet {
+    struct vex_path key; /* needs a complete index with facets: else VEX_EBAD_INPUT, naming the key */
+    struct vex_filter *filter;
+    uint64_t limit;
+};
+struct vex_facet_hit {
+    struct vex_facet_value value; /* a copy */
+    uint64_t count;
+};
+/* Most frequent first; of equal counts the smaller value first. */
+int vex_read_facet(struct vex_collection *collection, const struct vex_facet *request,
+                   struct vex_read_context *context, struct vex_facet_hit **ret, size_t *ret_count,
+                   struct vex_err *err);
+
+/* ---- search ---- */
 
 /* Nearest neighbours of one query vector. */
 struct vex_example {         /* a stored point, or a vector */
@@ -103,8 +135,72 @@ struct vex_nearest {
 int vex_read_nearest(struct vex_collection *collection, const struct vex_nearest *requests, uint32_t count,
                      struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err);
 
-/* Estimated cost in nanoseconds, without opening anything: decides between this thread and the pool. */
+/* ---- full text ---- */
+
+/* Points that hold a term of the text, by BM25 over the field's text index, which must score. */
+struct vex_text_query {
+    struct vex_path field;
+    struct vex_str text;
+    double k, b;               /* saturation of frequencies, at least 0; weight of lengths, 0 to 1 */
+    struct vex_filter *corpus; /* what frequencies and lengths are counted over; NULL: all points */
+    struct vex_filter *filter;
+    uint64_t limit, offset;
+    bool has_threshold;
+    float threshold; /* strict */
+    struct vex_payload_selector payload;
+    struct vex_vector_selector vectors;
+};
+/* VEX_EBAD_INPUT: the field has no such index. */
+int vex_read_text(struct vex_collection *collection, const struct vex_text_query *request,
+                  struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err);
+
+/* ---- groups ---- */
+
+/* Groups hits by the values (texts and integers) that a path leads to; a point with several values is in several groups. */
+struct vex_groups {
+    struct vex_nearest nearest; /* limit, offset and payload selectors for the hits; limit is not used */
+    struct vex_scroll *scroll;  /* instead of `nearest` when not NULL: points in its order */
+    struct vex_path by;
+    uint64_t limit, size;          /* groups; hits a group */
+    struct vex_collection *lookup; /* NULL: none. A record of that collection whose id is the group's value */
+    struct vex_payload_selector lookup_payload;
+    struct vex_vector_selector lookup_vectors;
+};
+struct vex_group {
+    struct vex_value id; /* text or integer */
+    struct vex_hits hits;
+    bool has_lookup;
+    struct vex_hit lookup;
+};
+/* Groups in order of their best hit. */
+int vex_read_groups(struct vex_collection *collection, const struct vex_groups *request,
+                    struct vex_read_context *context, struct vex_group **ret, size_t *ret_count,
+                    struct vex_err *err);
+
+/* ---- matrix ---- */
+
+struct vex_matrix {
+    struct vex_filter *filter;
+    struct vex_str using;
+    uint64_t sample; /* points drawn at random among those that have the vector and match */
+    uint64_t limit;  /* nearest others of each */
+};
+struct vex_matrix_result {
+    struct vex_id *ids; /* the sample, ascending */
+    uint32_t count;
+    struct vex_matrix_pair {
+        uint32_t a, b; /* places in ids */
+        float score;
+    } * pairs; /* by a, then better score first */
+    size_t pair_count;
+};
+int vex_read_matrix(struct vex_collection *collection, const struct vex_matrix *request,
+                    struct vex_read_context *context, struct vex_matrix_result *ret, struct vex_err *err);
+
+/* Estimated cost in nanoseconds, without opening or waiting for anything: decides between this thread and the pool. */
 uint64_t vex_read_cost_scan(struct vex_collection *collection, bool filtered);
+/* By the plan: of a count (want UINT64_MAX), or of a page of `want` points. Binds the filter, which may be bound again. */
+uint64_t vex_read_cost_filter(struct vex_collection *collection, struct vex_filter *filter, uint64_t want);
 uint64_t vex_read_cost_nearest(struct vex_collection *collection, const struct vex_nearest *requests,
                                uint32_t count);
 

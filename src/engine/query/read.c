@@ -34,15 +34,22 @@ int vex_read_no_memory(struct vex_read *read)
 
 static uint64_t vector_bit(void *arg, struct vex_str name)
 {
-    const struct vex_vector_params *params = vex_config_vector(arg, name);
+    const struct vex_collection_data *data = arg;
+    const struct vex_vector_params *params = vex_config_vector(data->config, name);
     return params != NULL ? UINT64_C(1) << params->ordinal : 0;
+}
+
+static const struct vex_analyzer *analyzer(void *arg, const struct vex_path *path)
+{
+    const struct vex_collection_data *data = arg;
+    return data->indexes != NULL ? vex_index_set_analyzer(data->indexes, path) : NULL;
 }
 
 int vex_read_filter_bind(struct vex_read *read, struct vex_filter *filter, struct vex_read_filter *ret)
 {
     *ret = (struct vex_read_filter){
         .filter = filter,
-        .binding = {.arena = read->arena, .vector_bit = vector_bit, .arg = read->data.config},
+        .binding = {.arena = read->arena, .vector_bit = vector_bit, .analyzer = analyzer, .arg = &read->data},
     };
     if (filter == NULL)
         return 0;
@@ -56,18 +63,6 @@ void vex_read_filter_unbind(struct vex_read_filter *filter)
 {
     if (filter->filter != NULL)
         vex_filter_unbind(&filter->binding);
-}
-
-bool vex_read_matches(const struct vex_read *read, const struct vex_read_filter *filter, uint32_t slot)
-{
-    if (filter->filter == NULL)
-        return true;
-    struct vex_match_point point = {
-        .id = vex_rows_id(read->data.rows, slot),
-        .payload = vex_collection_payload(&read->data, slot),
-        .vectors = vex_rows_at(read->data.rows, slot)->vectors,
-    };
-    return vex_filter_match(filter->filter, &point);
 }
 
 int vex_read_blob(struct vex_read *read, uint32_t slot, struct vex_str *ret)

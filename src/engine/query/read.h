@@ -40,13 +40,11 @@ int vex_read_no_memory(struct vex_read *read);
 /* A filter bound for this read; `filter` NULL: everything matches. */
 struct vex_read_filter {
     const struct vex_filter *filter;
-    struct vex_filter_binding binding;
+    struct vex_filter_binding binding; /* of `read`, which must not move */
 };
 /* On failure nothing is left to be undone. */
 int vex_read_filter_bind(struct vex_read *read, struct vex_filter *filter, struct vex_read_filter *ret);
 void vex_read_filter_unbind(struct vex_read_filter *filter);
-/* slot is live. */
-bool vex_read_matches(const struct vex_read *read, const struct vex_read_filter *filter, uint32_t slot);
 
 /* Blob of a live slot; empty when it has none. VEX_ECORRUPT when it can't be read. */
 int vex_read_blob(struct vex_read *read, uint32_t slot, struct vex_str *ret);

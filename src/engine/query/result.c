@@ -1,6 +1,8 @@
 /* Hits: payloads through their selector, vectors as floats. See result.h. */
 #include "engine/query/result.h"
 
+#define FETCH_AT_ONCE 512u /* vectors of one name */
+
 static const uint8_t empty_map[] = {0xa0};
 
 static int wanted_mask(struct vex_read *read, const struct vex_vector_selector *selector, uint64_t *ret)
@@ -110,8 +112,9 @@ static int fill_extra(struct vex_read *read, const struct vex_vector_params *par
     return 0;
 }
 
-int vex_result_vector(struct vex_read *read, const struct vex_vector_params *params, struct vex_str name,
-                      uint32_t slot, struct vex_vector_value *ret)
+/* A vector without its values, for which there is room when it is dense. */
+static int prepare_vector(struct vex_read *read, const struct vex_vector_params *params, struct vex_str name,
+                          uint32_t slot, struct vex_vector_value *ret)
 {
     *ret = (struct vex_vector_value){.name = name, .kind = params->kind};
     if (params->kind != VEX_VECTOR_DENSE)
@@ -119,12 +122,24 @@ int vex_result_vector(struct vex_read *read, const struct vex_vector_params *par
     float *values = vex_arena_try(read->arena, (size_t)params->size * sizeof *values);
     if (values == NULL)
         return vex_read_no_memory(read);
-    int code = vex_vectors_read(read->data.vectors, params->ordinal, slot, values);
-    if (code != 0)
-        return vex_err_set(read->err, code, "%s: a vector can't be read", read->what);
     ret->values = values;
     ret->count = params->size;
     return 0;
+}
+
+static int cannot_read(struct vex_read *read, int code)
+{
+    return code == 0 ? 0 : vex_err_set(read->err, code, "%s: a vector can't be read", read->what);
+}
+
+int vex_result_vector(struct vex_read *read, const struct vex_vector_params *params, struct vex_str name,
+                      uint32_t slot, struct vex_vector_value *ret)
+{
+    int code = prepare_vector(read, params, name, slot, ret);
+    if (code != 0 || params->kind != VEX_VECTOR_DENSE)
+        return code;
+    return cannot_read(read,
+                       vex_vectors_read(read->data.vectors, params->ordinal, slot, (float *)ret->values));
 }
 
 int vex_result_fill(struct vex_read *read, const struct vex_result_plan *plan, uint32_t slot,
@@ -146,10 +161,43 @@ int vex_result_fill(struct vex_read *read, const struct vex_result_plan *plan, u
     for (uint32_t i = 0; i < plan->count && code == 0; i++) {
         if ((has >> plan->vectors[i]->ordinal & 1) == 0)
             continue;
-        code =
-            vex_result_vector(read, plan->vectors[i], plan->names[i], slot, &hit->vectors[hit->vector_count]);
+        code = prepare_vector(read, plan->vectors[i], plan->names[i], slot, &hit->vectors[hit->vector_count]);
         hit->vector_count++;
     }
+    return code;
+}
+
+/* The values of one vector name: as many as FETCH_AT_ONCE between two looks at the clock. */
+static int fetch_name(struct vex_read *read, const struct vex_vector_params *params, struct vex_str name,
+                      const uint32_t *slots, struct vex_hit *hits, uint64_t count)
+{
+    uint32_t some[FETCH_AT_ONCE], wanted = 0;
+    float *values[FETCH_AT_ONCE];
+    int code = 0;
+    for (uint64_t i = 0; i <= count && code == 0; i++) {
+        for (uint32_t v = 0; i < count && v < hits[i].vector_count; v++)
+            if (hits[i].vectors[v].name.ptr == name.ptr) {
+                some[wanted] = slots[i];
+                values[wanted++] = (float *)hits[i].vectors[v].values;
+            }
+        if (wanted == 0 || (wanted < FETCH_AT_ONCE && i < count))
+            continue;
+        code =
+            cannot_read(read, vex_vectors_fetch(read->data.vectors, params->ordinal, some, wanted, values));
+        if (code == 0)
+            code = vex_read_check(read);
+        wanted = 0;
+    }
+    return code;
+}
+
+int vex_result_fetch(struct vex_read *read, const struct vex_result_plan *plan, const uint32_t *slots,
+                     struct vex_hit *hits, uint64_t count)
+{
+    int code = 0;
+    for (uint32_t i = 0; i < plan->count && code == 0; i++)
+        if (plan->vectors[i]->kind == VEX_VECTOR_DENSE)
+            code = fetch_name(read, plan->vectors[i], plan->names[i], slots, hits, count);
     return code;
 }
 
@@ -162,6 +210,8 @@ int vex_result_slots(struct vex_read *read, const struct vex_result_plan *plan, 
         if (code == 0)
             code = vex_result_fill(read, plan, slots[i], &ret->hits[i]);
     }
+    if (code == 0)
+        code = vex_result_fetch(read, plan, slots, ret->hits, count);
     if (code != 0)
         *ret = (struct vex_hits){0};
     return code;

@@ -1,0 +1,29 @@
+/* Set of slots: a roaring bitmap, and what indexes need to do with plain bitmaps beside it. */
+#ifndef VEX_ENGINE_INDEX_SLOTS_H
+#define VEX_ENGINE_INDEX_SLOTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct vex_slots; /* a roaring bitmap by another name */
+
+struct vex_slots *vex_slots_new(void);
+void vex_slots_free(struct vex_slots *set); /* NULL is fine */
+void vex_slots_add(struct vex_slots *set, uint32_t slot);
+void vex_slots_remove(struct vex_slots *set, uint32_t slot);
+bool vex_slots_has(const struct vex_slots *set, uint32_t slot);
+uint64_t vex_slots_count(const struct vex_slots *set);
+uint64_t vex_slots_bytes(const struct vex_slots *set);
+/* Against a plain bitmap of `slots` bits, whole words, bits beyond are zero. */
+void vex_slots_or_into(const struct vex_slots *set, uint64_t *bits, uint32_t slots);
+void vex_slots_andnot_from(const struct vex_slots *set, uint64_t *bits, uint32_t slots); /* bits &= ~set */
+uint64_t vex_slots_count_in(const struct vex_slots *set, const uint64_t *bits, uint32_t slots);
+void vex_slots_forget(struct vex_slots *set, const uint64_t *bits, uint32_t slots); /* set &= ~bits */
+int vex_slots_each(const struct vex_slots *set, int (*fn)(void *arg, uint32_t slot), void *arg);
+/* Portable roaring format, with its length before it. load: NULL when the bytes are none (or memory is out). */
+void vex_slots_save(const struct vex_slots *set, struct vex_buf *out);
+struct vex_slots *vex_slots_load(struct vex_cursor *c);
+
+#endif

@@ -1,0 +1,281 @@
+/* Files of payload indexes: one a complete index, `index.<16 hex digits>`, named by a hash of its parameters.
+ *
+ * Owner     The index set's worker, or the closing thread.
+ * Order     A file never knows an operation that the log could still lose: the log is synced before an index is saved.
+ * Invariant A file holds what the index held after the operation it names. Since then a slot has changed only if its row is not
+ *           live or has a later version, so a file left over from an index of the same parameters is as good as any.
+ * Format    docs/disk-format.md, "index file". */
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/index_set_private.h"
+
+#define FORMAT_VERSION 1u
+#define HEAD           16u /* magic, version, crc32c of all that follows */
+#define FILE_MAX       ((size_t)64 << 30)
+#define NAME_LEN       22u /* "index." and 16 digits */
+#define SAVE_SHARE     10u /* saved again when more than a tenth of the slots has changed */
+#define SAVE_NS        UINT64_C(60000000000)
+
+static const char magic[8] = "VEXINDEX";
+static const char prefix[] = "index.";
+
+static void file_name(const struct vex_index_entry *entry, char name[NAME_LEN + 1])
+{
+    snprintf(name, NAME_LEN + 1, "%s%016llx", prefix,
+             (unsigned long long)XXH3_64bits(entry->key.ptr, entry->key.len));
+}
+
+void vex_index_file_path(const struct vex_index_set *set, const struct vex_index_entry *entry,
+                         char path[VEX_PATH_MAX])
+{
+    char dir[VEX_PATH_MAX], name[NAME_LEN + 1];
+
+    vex_collection_path(set->collection, dir);
+    file_name(entry, name);
+    vex_file_join(path, dir, name);
+}
+
+void vex_index_file_remove(struct vex_index_set *set, const struct vex_index_entry *entry)
+{
+    struct vex_io *io = set->collection->engine->io;
+    char path[VEX_PATH_MAX];
+
+    vex_index_file_path(set, entry, path);
+    (void)io->ops->unlink(io, path); /* one that stays is removed at the next opening */
+}
+
+/* ---- reading ---- */
+
+static int decode(struct vex_index_entry *entry, struct vex_str bytes, uint64_t next_op, struct vex_err *err)
+{
+    struct vex_cursor c = vex_cursor(bytes.ptr, bytes.len);
+    const char *head = vex_cursor_bytes(&c, sizeof magic);
+    uint32_t version = vex_cursor_u32(&c), crc = vex_cursor_u32(&c);
+    struct vex_str key;
+    uint64_t op, len;
+    int rc;
+
+    if (c.bad || memcmp(head, magic, sizeof magic) != 0 || vex_crc32c(0, c.at, vex_cursor_left(&c)) != crc)
+        return vex_err_set(err, VEX_ECORRUPT, "the file is damaged");
+    if (version != FORMAT_VERSION)
+        return vex_err_set(err, VEX_ECORRUPT, "the file has version %u", version);
+    op = vex_cursor_u64(&c);
+    len = vex_cursor_u64(&c);
+    key = vex_cursor_str32(&c);
+    if (c.bad || len != vex_cursor_left(&c))
+        return vex_err_set(err, VEX_ECORRUPT, "the file is damaged");
+    if (!vex_str_eq(key, entry->key))
+        return vex_err_set(err, VEX_ECORRUPT, "the file is of other parameters");
+    if (op >= next_op)
+        return vex_err_set(err, VEX_ECORRUPT, "the file is newer than the collection");
+    rc = vex_index_load(entry->index, &c, err);
+    if (rc == 0)
+        entry->complete_to = op;
+    return rc;
+}
+
+bool vex_index_file_load(struct vex_index_set *set, struct vex_index_entry *entry)
+{
+    struct vex_collection *collection = set->collection;
+    char path[VEX_PATH_MAX];
+    struct vex_buf bytes;
+    struct vex_err err;
+    int rc;
+
+    vex_buf_init(&bytes, NULL);
+    vex_index_file_path(set, entry, path);
+    rc = vex_file_read(collection->engine->io, path, FILE_MAX, &bytes, &err);
+    if (rc == 0)
+        rc = decode(entry, vex_buf_str(&bytes), atomic_load(&collection->next_op), &err);
+    vex_buf_done(&bytes);
+    if (rc != 0 && rc != VEX_ENOT_FOUND)
+        vex_warn("engine", "payload index on " VEX_STR_FMT " is built anew, %s: %s",
+                 VEX_STR_ARG(entry->field), path, err.text);
+    return rc == 0;
+}
+
+/* ---- tidying ---- */
+
+struct sweep {
+    struct vex_index_set *set;
+    struct vex_buf names; /* NUL-terminated */
+};
+
+static int look_at_file(void *arg, const char *name)
+{
+    struct sweep *sweep = arg;
+    char known[NAME_LEN + 1];
+
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return 0;
+    for (uint32_t i = 0; i < sweep->set->count; i++) {
+        file_name(sweep->set->entries[i], known);
+        if (strcmp(name, known) == 0)
+            return 0;
+    }
+    vex_buf_add(&sweep->names, name, strlen(name) + 1);
+    return 0;
+}
+
+void vex_index_file_sweep(struct vex_index_set *set)
+{
+    struct vex_io *io = set->collection->engine->io;
+    struct sweep sweep = {.set = set};
+    char dir[VEX_PATH_MAX], path[VEX_PATH_MAX];
+
+    vex_buf_init(&sweep.names, NULL);
+    vex_collection_path(set->collection, dir);
+    pthread_rwlock_rdlock(&set->collection->lock);
+    (void)io->ops->list(io, dir, look_at_file, &sweep); /* no folder, nothing to tidy */
+    pthread_rwlock_unlock(&set->collection->lock);
+    for (size_t at = 0; at < sweep.names.len; at += strlen(sweep.names.ptr + at) + 1) {
+        vex_file_join(path, dir, sweep.names.ptr + at);
+        (void)io->ops->unlink(io, path);
+    }
+    vex_buf_done(&sweep.names);
+}
+
+/* ---- writing ---- */
+
+static void encode(const struct vex_index_entry *entry, uint64_t op, struct vex_buf *out)
+{
+    size_t len_at, body;
+    uint64_t len;
+    uint32_t crc;
+
+    vex_buf_add(out, magic, sizeof magic);
+    vex_buf_add_u32(out, FORMAT_VERSION);
+    vex_buf_add_u32(out, 0);
+    vex_buf_add_u64(out, op);
+    len_at = out->len;
+    vex_buf_add_u64(out, 0);
+    vex_buf_add_str32(out, entry->key);
+    body = out->len;
+    vex_index_save(entry->index, out);
+    len = out->len - body;
+    memcpy(out->ptr + len_at, &len, sizeof len);
+    crc = vex_crc32c(0, out->ptr + HEAD, out->len - HEAD);
+    memcpy(out->ptr + HEAD - 4, &crc, sizeof crc);
+}
+
+/* An entry whose saving is wanted, with a reference; NULL: none. */
+static struct vex_index_entry *next_wanted(struct vex_index_set *set)
+{
+    struct vex_index_entry *entry = NULL;
+
+    pthread_rwlock_rdlock(&set->collection->lock);
+    pthread_mutex_lock(&set->lock);
+    for (uint32_t i = 0; i < set->count && entry == NULL; i++)
+        if (set->entries[i]->ready && set->entries[i]->want_save)
+            entry = set->entries[i];
+    if (entry != NULL) {
+        entry->want_save = false;
+        atomic_fetch_add(&entry->refs, 1);
+    }
+    pthread_mutex_unlock(&set->lock);
+    pthread_rwlock_unlock(&set->collection->lock);
+    return entry;
+}
+
+/* Writer slot. False: not now (half a mutation, a log that can't be synced, no space to speak of). */
+static bool prepare_save(struct vex_index_set *set, struct vex_index_entry *entry, struct vex_buf *out)
+{
+    struct vex_collection *collection = set->collection;
+    struct vex_err err;
+
+    if (entry->gone || vex_collection_usable(collection, &err) != 0 ||
+        vex_collection_sync_log(collection, &err) != 0)
+        return false;
+    vex_index_set_follow(set, 0);
+    encode(entry, collection->applied_op, out);
+    entry->changed = 0;
+    entry->saved_ns = vex_io_monotonic_ns(collection->engine->io);
+    return true;
+}
+
+static void write_file(struct vex_index_set *set, struct vex_index_entry *entry, const struct vex_buf *bytes)
+{
+    struct vex_collection *collection = set->collection;
+    char path[VEX_PATH_MAX], dir[VEX_PATH_MAX];
+    struct vex_err err;
+    bool gone;
+    int rc;
+
+    vex_index_file_path(set, entry, path);
+    vex_collection_path(collection, dir);
+    rc = vex_file_mkdirs(collection->engine->io, dir, &err);
+    if (rc == 0)
+        rc = vex_file_replace(collection->engine->io, path, bytes->ptr, bytes->len, &err);
+    if (rc != 0)
+        vex_warn("engine", "payload index on " VEX_STR_FMT " is not saved: %s", VEX_STR_ARG(entry->field),
+                 err.text);
+    pthread_rwlock_rdlock(&collection->lock);
+    gone = entry->gone;
+    pthread_mutex_lock(&set->lock);
+    entry->saved = rc == 0;
+    pthread_mutex_unlock(&set->lock);
+    pthread_rwlock_unlock(&collection->lock);
+    if (gone)
+        vex_index_file_remove(set, entry);
+}
+
+bool vex_index_file_save_next(struct vex_index_set *set, bool held)
+{
+    struct vex_index_entry *entry = next_wanted(set);
+    struct vex_buf bytes;
+    bool ok;
+
+    if (entry == NULL)
+        return false;
+    vex_buf_init(&bytes, NULL);
+    if (!held)
+        vex_collection_acquire(set->collection);
+    ok = prepare_save(set, entry, &bytes);
+    if (!held)
+        vex_collection_release(set->collection);
+    if (ok)
+        write_file(set, entry, &bytes);
+    vex_buf_done(&bytes);
+    vex_index_entry_unref(entry);
+    return true;
+}
+
+/* ---- when ---- */
+
+/* Writer slot. */
+static void want(struct vex_index_set *set, bool all)
+{
+    struct vex_collection *collection = set->collection;
+    uint64_t slots = vex_rows_slots(collection->data.rows);
+    uint64_t now = vex_io_monotonic_ns(collection->engine->io);
+
+    pthread_mutex_lock(&set->lock);
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct vex_index_entry *entry = set->entries[i];
+        bool due = all || entry->changed > slots / SAVE_SHARE || now - entry->saved_ns >= SAVE_NS;
+
+        entry->want_save = entry->want_save || !entry->saved || (entry->changed > 0 && due);
+    }
+    pthread_mutex_unlock(&set->lock);
+}
+
+void vex_index_set_checkpointed(struct vex_index_set *set)
+{
+    if (set == NULL || set->count == 0)
+        return;
+    want(set, false);
+    vex_index_set_schedule(set);
+}
+
+void vex_index_set_save(struct vex_index_set *set)
+{
+    if (set == NULL || set->count == 0)
+        return;
+    want(set, true);
+    while (vex_index_file_save_next(set, true))
+        ;
+}
