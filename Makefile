@@ -6,7 +6,7 @@
 PRESETS  := dev release checked tsan
 ARGS     ?=
 
-.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz demo bench kernel-test kernel-test-debug kernel-bench fmt clean
+.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz demo bench bench-payload kernel-test kernel-test-debug kernel-bench fmt clean
 
 packages:
 	@deploy/install-packages build
@@ -49,6 +49,10 @@ demo: build test-packages
 bench: build test-packages
 	@build/venv/bin/pip install -q --disable-pip-version-check -r bench/requirements.txt
 	@build/venv/bin/python bench/run.py $(ARGS)
+
+bench-payload: build test-packages
+	@build/venv/bin/pip install -q --disable-pip-version-check -r bench/requirements.txt
+	@build/venv/bin/python bench/payload.py $(ARGS)
 
 fmt:
 	@git ls-files -co --exclude-standard '*.c' '*.h' '*.cc' | xargs clang-format -i

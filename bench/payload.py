@@ -49,6 +49,27 @@ def payload(rng, i, count):
     }
 
 
+def raw_bytes(value):
+    """Of a value as payloads keep it (CBOR)."""
+    if isinstance(value, dict):
+        return 1 + sum(raw_bytes(k) + raw_bytes(v) for k, v in value.items())
+    if isinstance(value, list):
+        return 1 + sum(raw_bytes(v) for v in value)
+    if isinstance(value, bool) or value is None:
+        return 1
+    if isinstance(value, float):
+        return 9
+    size = len(value.encode()) if isinstance(value, str) else abs(value)
+    head = 1 if size < 24 else 2 if size < 256 else 3 if size < 65536 else 5 if size < 2**32 else 9
+    return head + (size if isinstance(value, str) else 0)
+
+
+def raw_total(count):
+    """Bytes of the indexed values of all points, from the first few thousands."""
+    rng, some = random.Random(7), min(count, 5000)
+    return sum(raw_bytes(v) for i in range(some) for v in payload(rng, i, count).values()) * count // some
+
+
 class Rest:
     """The server, one connection."""
 
@@ -121,7 +142,7 @@ def questions(count):
         ("integer range, 0.01 %", field("serial", range={"gte": 5, "lt": 5 + count // 10000}), 2),
         ("integer range, 50 %", field("n1000", range={"lt": 500}), 2), ("float range, 1 %", field("score", range={"gte": 0.5, "lt": 0.51}), 2),
         ("float range, 50 %", field("score", range={"lt": 0.5}), 2), ("time range, 50 %", field("created", range={"lt": middle}), 2),
-        ("geo radius", field("place", geo_radius=circle), 2), ("text, one word", field("title", match={"text": "word17"}), 2),
+        ("geo radius", field("place", geo_radius=circle), 2), ("geo radius, 30 %", field("place", geo_radius={**circle, "radius": 7000000.0}), 2), ("text, one word", field("title", match={"text": "word17"}), 2),
         ("text, two words", field("title", match={"text": "word17 word18"}), 2), ("three conditions", several, 2),
         ("any of 10,000 values", field("unique", match={"any": keys}), 5),
     ]
@@ -129,7 +150,10 @@ def questions(count):
     found += [(f"scroll 100: {name}", "scroll", spec, {}, 0.3) for name, spec, _ in counts if "10,000" not in name]
     found += [("facet: 10 values", "facet", None, {"key": "k10"}, 20), ("facet: 1,000 values", "facet", None, {"key": "k1000"}, 20),
               ("facet: 1,000 values, filter 50 %", "facet", field("active", match={"value": True}), {"key": "k1000"}, 20),
-              ("facet: 1,000 integers, filter 10 %", "facet", field("k10", match={"value": "kind-3"}), {"key": "n1000"}, 20)]
+              ("facet: 1,000 integers, filter 10 %", "facet", field("k10", match={"value": "kind-3"}), {"key": "n1000"}, 20),
+              ("facet: as many values as points", "facet", None, {"key": "unique"}, 20),
+              ("facet: the same, filter 10 %", "facet", field("k10", match={"value": "kind-3"}), {"key": "unique"}, 20),
+              ("facet: the same, filter 0.1 %", "facet", field("k1000", match={"value": "group-7"}), {"key": "unique"}, 20)]
     return found
 
 
@@ -190,7 +214,8 @@ def run(options, folder):
         times.append(build(side))
         side.optimize()
         if side is sides[0]:
-            print(f"memory of the indexes: {(rss(side.pid) - before) / 2**20:.0f} MiB resident")
+            used, raw = rss(side.pid) - before, raw_total(options.points)
+            print(f"memory of the indexes: {used / 2**20:.0f} MiB resident, {used / raw:.2f} of the raw values (less than 1.5)")
     print(f"{'index build':40} {'ours s':>9} {'peer s':>9} {'ratio':>7}")
     for name, kind in INDEXES.items():
         ours, peer = times[0][name], times[1][name] if len(times) > 1 else None

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/probe.h"
+#include "api/qdrant/index_limit.h"
 #include "api/service.h"
 #include "base/conf.h"
 #include "base/file.h"
@@ -162,6 +163,8 @@ static int start_engine(struct server *server, struct vex_err *err)
         .reserve_bytes = vex_conf_u64(conf, VEX_CONF_RESERVE_MB) << 20,
         .queue_bytes = UINT64_C(64) << 20,
         .salvage = vex_conf_bool(conf, VEX_CONF_SALVAGE),
+        .auto_index = vex_conf_bool(conf, VEX_CONF_AUTO_INDEX),
+        .index_limit = vex_qdrant_index_limit,
     };
     return vex_engine_open(&options, &server->engine, err);
 }

@@ -62,7 +62,7 @@ static int set_value(struct vex_conf *conf, size_t i, const char *text, struct v
     struct value value = {.text = NULL};
     bool good = true;
 
-    switch (keys[i].kind) {
+    switch (keys[i].def[0] == '\0' && text[0] == '\0' ? STR : keys[i].kind) {
     case STR:
         break;
     case U64:

@@ -36,7 +36,7 @@ int vex_conf_flags(struct vex_conf *conf, int argc, char **argv, char **rest, in
 /* One value by its dotted path, as text. VEX_ENOT_FOUND when there is no such setting. */
 int vex_conf_set(struct vex_conf *conf, const char *path, const char *value, struct vex_err *err);
 
-const char *vex_conf_str(const struct vex_conf *conf, enum vex_conf_key key); /* "" when unset */
+const char *vex_conf_str(const struct vex_conf *conf, enum vex_conf_key key); /* "" when unset; of any kind */
 uint64_t vex_conf_u64(const struct vex_conf *conf, enum vex_conf_key key);
 bool vex_conf_bool(const struct vex_conf *conf, enum vex_conf_key key);
 double vex_conf_f64(const struct vex_conf *conf, enum vex_conf_key key);

@@ -63,6 +63,7 @@ struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id
 static void close_data(struct vex_collection_data *data)
 {
     vex_index_set_free(data->indexes);
+    vex_graph_set_free(data->graphs);
     vex_vectors_close(data->vectors);
     if (data->rows != NULL)
         vex_rows_close(data->rows);
@@ -230,6 +231,8 @@ int vex_collection_reconfigure(struct vex_collection *collection, struct vex_err
         collection->data.config = config;
         config = old;
         vex_index_change_apply(indexes);
+        vex_graph_set_configure(collection->data.graphs, collection->data.config);
+        vex_graph_set_look(collection->data.graphs, vex_rows_live_count(collection->data.rows));
     }
     pthread_rwlock_unlock(&collection->lock);
     vex_index_change_free(indexes);
@@ -310,6 +313,7 @@ static int open_files(struct vex_collection *collection, struct vex_collection_d
         return rc;
     }
     ret->indexes = vex_index_set_new(collection, ret->config);
+    ret->graphs = vex_graph_set_new(collection, ret->config);
     return 0;
 }
 
@@ -337,8 +341,10 @@ static int open_locked(struct vex_collection *collection, struct vex_err *err)
     pthread_rwlock_unlock(&collection->lock);
     vex_metric_add(VEX_METRIC_OPEN_COLLECTIONS, 1);
     /* Recovery may change points and indexes still; it begins at its end. */
-    if (!collection->engine->recovering)
+    if (!collection->engine->recovering) {
         vex_index_set_start(data.indexes);
+        vex_graph_set_start(data.graphs);
+    }
     return 0;
 }
 

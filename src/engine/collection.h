@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "engine/engine.h"
+#include "engine/graph_set.h"
 #include "engine/index_set.h"
 #include "engine/point/rows.h"
 #include "engine/point/vectors.h"
@@ -21,6 +22,7 @@ struct vex_collection_data {
     struct vex_rows *rows;
     struct vex_vectors *vectors;
     struct vex_index_set *indexes;
+    struct vex_graph_set *graphs;
 };
 
 /* Opens when needed and takes the lock shared. VEX_ENOT_FOUND when dropped, VEX_ECORRUPT when refused. The view is valid until

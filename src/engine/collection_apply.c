@@ -29,6 +29,8 @@ static int reserve(struct vex_apply *a)
     if (rc == 0)
         rc = vex_index_set_reserve(a->data->indexes, slots,
                                    a->staged_count + a->fresh_count + a->deleted_count);
+    if (rc == 0)
+        rc = vex_graph_set_reserve(a->data->graphs, slots);
     return rc;
 }
 
@@ -37,6 +39,7 @@ static void delete_slot(struct vex_apply *a, uint32_t slot)
     struct vex_row row = *vex_rows_at(a->data->rows, slot);
 
     vex_index_set_touch(a->data->indexes, slot, row.blob, row.blob_len, true);
+    vex_graph_set_gone(a->data->graphs, slot, row.vectors);
     vex_rows_delete(a->data->rows, slot);
     if (row.blob != 0)
         vex_heap_free(a->data->heap, row.blob, row.blob_len);
@@ -50,9 +53,11 @@ static void publish_slot(struct vex_apply *a, const struct vex_staged *s)
     uint32_t older = vex_rows_publish(a->data->rows, s->slot, &s->row);
 
     vex_index_set_touch(a->data->indexes, s->slot, 0, 0, false);
+    vex_graph_set_born(a->data->graphs, s->slot, s->row.vectors);
     if (older != VEX_SLOT_NONE) {
         const struct vex_row *row = vex_rows_at(a->data->rows, older); /* dead, but as it was */
         vex_index_set_touch(a->data->indexes, older, row->blob, row->blob_len, true);
+        vex_graph_set_gone(a->data->graphs, older, row->vectors);
     }
 }
 
@@ -62,6 +67,8 @@ static void update_slot(struct vex_apply *a, const struct vex_staged *s)
 
     if (row->blob != s->row.blob)
         vex_index_set_touch(a->data->indexes, s->slot, row->blob, row->blob_len, true);
+    vex_graph_set_gone(a->data->graphs, s->slot, row->vectors & ~s->row.vectors);
+    vex_graph_set_born(a->data->graphs, s->slot, s->row.vectors & ~row->vectors);
     vex_rows_update(a->data->rows, s->slot, &s->row);
 }
 
@@ -79,6 +86,7 @@ static void publish_all(struct vex_apply *a)
     }
     for (uint32_t i = 0; i < a->deleted_count; i++)
         delete_slot(a, a->deleted[i]);
+    vex_graph_set_look(a->data->graphs, vex_rows_live_count(a->data->rows));
     a->collection->applied_op = a->op;
 }
 
@@ -241,12 +249,22 @@ static const struct vex_analyzer *analyzer(void *arg, const struct vex_path *pat
     return vex_index_set_analyzer(data->indexes, path);
 }
 
+static uint32_t elements(void *arg, const struct vex_path *path)
+{
+    const struct vex_collection_data *data = arg;
+
+    return vex_index_set_elements(data->indexes, path);
+}
+
 int vex_apply_bind(struct vex_apply *a, struct vex_filter *filter, struct vex_filter_binding *binding)
 {
     int rc;
 
-    *binding = (struct vex_filter_binding){
-        .arena = a->arena, .vector_bit = vector_bit, .analyzer = analyzer, .arg = a->data};
+    *binding = (struct vex_filter_binding){.arena = a->arena,
+                                           .vector_bit = vector_bit,
+                                           .analyzer = analyzer,
+                                           .elements = elements,
+                                           .arg = a->data};
     if (filter == NULL)
         return 0;
     rc = vex_filter_bind(filter, binding, a->err);
@@ -293,8 +311,9 @@ static int select_ids(struct vex_apply *a, const struct vex_selector *selector, 
     return 0;
 }
 
-static int select_in_order(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots,
-                           uint32_t *ret_count)
+/* The first matches in order of birth, payloads being read on the way. */
+static int walk_matches(struct vex_apply *a, const struct vex_selector *selector, const uint64_t *known,
+                        uint32_t *slots, uint32_t *ret_count)
 {
     struct vex_rows_walk walk;
     uint32_t slot, count = 0;
@@ -303,34 +322,58 @@ static int select_in_order(struct vex_apply *a, const struct vex_selector *selec
     if (rc != 0)
         return rc;
     while (count < selector->limit && (slot = vex_rows_walk_next(&walk)) != VEX_SLOT_NONE)
-        if (vex_apply_matches(a, selector->filter, slot))
+        if (known != NULL ? (known[slot / 64] >> slot % 64 & 1) != 0
+                          : vex_apply_matches(a, selector->filter, slot))
             slots[count++] = slot;
     *ret_count = count;
     return 0;
 }
 
-/* By indexes as far as they serve: the answer does not depend on which are complete. */
-static int select_all(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots,
-                      uint32_t *ret_count)
+static uint32_t list_bits(const uint64_t *bits, size_t words, uint32_t *slots)
 {
-    size_t words = vex_plan_words(vex_rows_slots(a->data->rows));
-    uint64_t *bits = vex_arena_try(a->arena, (words + 1) * sizeof *bits), found;
-    struct vex_plan plan;
     uint32_t count = 0;
-    int rc;
 
-    if (bits == NULL)
-        return VEX_ENO_MEMORY;
-    memset(bits, 0, words * sizeof *bits);
-    vex_plan_init(&plan, a->data, selector->filter, vex_rows_live(a->data->rows),
-                  vex_rows_live_count(a->data->rows));
-    rc = vex_plan_find(&plan, bits, &found);
-    if (rc != 0)
-        return rc;
     for (size_t w = 0; w < words; w++)
         for (uint64_t rest = bits[w]; rest != 0; rest &= rest - 1)
             slots[count++] = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(rest);
-    *ret_count = count;
+    return count;
+}
+
+/* Expected to find enough sooner by reading in order than by finding all matches first. */
+static bool walk_is_cheaper(const struct vex_plan *plan, uint64_t limit)
+{
+    double matches = ((double)plan->bounds.min + (double)plan->bounds.max) / 2;
+    double walk = matches < 1 ? (double)plan->base_count : (double)limit * (double)plan->base_count / matches;
+
+    return plan->way == VEX_PLAN_ALL || plan->way == VEX_PLAN_READ ||
+           walk * VEX_PLAN_READ_NS < (double)plan->find_ns;
+}
+
+/* By indexes as far as they serve: the answer does not depend on which are complete. */
+static int select_matches(struct vex_apply *a, const struct vex_selector *selector, uint32_t *slots,
+                          uint32_t *ret_count)
+{
+    size_t words = vex_plan_words(vex_rows_slots(a->data->rows));
+    struct vex_plan plan;
+    uint64_t *bits, found;
+    int rc;
+
+    vex_plan_init(&plan, a->data, selector->filter, vex_rows_live(a->data->rows),
+                  vex_rows_live_count(a->data->rows));
+    if (selector->limit > 0 && walk_is_cheaper(&plan, selector->limit)) {
+        vex_plan_note(&plan);
+        return walk_matches(a, selector, NULL, slots, ret_count);
+    }
+    bits = vex_arena_try(a->arena, (words + 1) * sizeof *bits);
+    if (bits == NULL)
+        return VEX_ENO_MEMORY;
+    memset(bits, 0, words * sizeof *bits);
+    rc = vex_plan_find(&plan, bits, &found);
+    if (rc != 0)
+        return rc;
+    if (selector->limit > 0 && found > selector->limit)
+        return walk_matches(a, selector, bits, slots, ret_count);
+    *ret_count = list_bits(bits, words, slots);
     return 0;
 }
 
@@ -351,10 +394,8 @@ int vex_apply_select(struct vex_apply *a, const struct vex_selector *selector, b
     if (selector->filter == NULL)
         return select_ids(a, selector, strict, slots, ret_count);
     rc = vex_apply_bind(a, selector->filter, &binding);
-    if (rc == 0 && selector->limit > 0)
-        rc = select_in_order(a, selector, slots, ret_count);
-    else if (rc == 0)
-        rc = select_all(a, selector, slots, ret_count);
+    if (rc == 0)
+        rc = select_matches(a, selector, slots, ret_count);
     vex_filter_unbind(&binding);
     return rc;
 }

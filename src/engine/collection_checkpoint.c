@@ -133,17 +133,19 @@ void vex_engine_release_log(struct vex_engine *engine)
 
 /* ---- the checkpoint ---- */
 
-int vex_collection_sync_log(struct vex_collection *collection, struct vex_err *err)
+int vex_collection_whole(struct vex_collection *collection, struct vex_err *err)
 {
-    struct vex_engine *engine = collection->engine;
     bool half;
 
     pthread_mutex_lock(&collection->queue_lock);
     half = collection->queue.head != NULL && collection->queue.head->at > 0;
     pthread_mutex_unlock(&collection->queue_lock);
-    if (half)
-        return vex_err_set(err, VEX_EUNAVAILABLE, "a write waits for disk space");
-    if (vex_wal_durable(engine->wal) < collection->applied_seq && vex_wal_sync(engine->wal) != 0)
+    return half ? vex_err_set(err, VEX_EUNAVAILABLE, "a write waits for disk space") : 0;
+}
+
+int vex_engine_sync_log(struct vex_engine *engine, uint64_t seq, struct vex_err *err)
+{
+    if (vex_wal_durable(engine->wal) < seq && vex_wal_sync(engine->wal) != 0)
         return vex_err_set(err, VEX_EREAD_ONLY, "the log can't be synced");
     return 0;
 }
@@ -157,7 +159,8 @@ static int sync_data(struct vex_collection *collection, struct vex_err *err)
     if (rc != 0)
         return vex_err_set(err, rc, "cannot sync vectors and payloads");
     /* The checkpoint must not hold what the log could still lose. */
-    return vex_collection_sync_log(collection, err);
+    rc = vex_collection_whole(collection, err);
+    return rc == 0 ? vex_engine_sync_log(collection->engine, collection->applied_seq, err) : rc;
 }
 
 static int write_checkpoint(struct vex_collection *collection, struct vex_err *err)

@@ -442,9 +442,9 @@ static void drain(struct vex_collection *collection)
             break;
         }
         pop_head(collection, p);
-        vex_index_set_follow(collection->data.indexes, VEX_INDEX_SPARE);
+        vex_index_set_follow_soon(collection->data.indexes, VEX_INDEX_SPARE);
     }
-    vex_index_set_follow(collection->data.indexes, 0);
+    vex_index_set_follow_soon(collection->data.indexes, 0);
     checkpoint_if(collection);
     unpark(collection);
 }

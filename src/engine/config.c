@@ -7,10 +7,11 @@
 
 #include "base/mem.h"
 
-#define FORMAT_VERSION 2u
-#define FORMAT_OLD     1u /* indexes without what is said of them beyond type and doc */
+#define FORMAT_VERSION 3u
+#define FORMAT_PLAIN   2u /* vectors without settings of their graphs */
+#define FORMAT_OLD     1u /* and indexes without what is said of them beyond type and doc */
 
-enum { FLAG_PREFIX = 1, FLAG_RANGE = 2, FLAG_LOOKUP = 4, FLAG_TEXT = 8, FLAGS_ALL = 15 };
+enum { FLAG_PREFIX = 1, FLAG_RANGE = 2, FLAG_LOOKUP = 4, FLAG_TEXT = 8, FLAG_NESTED = 16, FLAGS_ALL = 31 };
 enum { TEXT_LOWERCASE = 1, TEXT_FOLDING = 2, TEXT_PHRASE = 4, TEXT_SCORING = 8, TEXT_FLAGS_ALL = 15 };
 
 #define VECTORS_MAX_TEXT "A collection holds at most %d vector names over its life"
@@ -75,6 +76,7 @@ static struct vex_index_params keep_index(struct vex_config *config, const struc
 
     copy.field = keep(config, params->field);
     copy.doc = keep(config, params->doc);
+    copy.nested = keep(config, params->nested);
     if (params->text != NULL) {
         struct vex_text_params *text = vex_arena_dup(&config->arena, params->text, sizeof *text);
 
@@ -139,9 +141,12 @@ void vex_index_params_encode(struct vex_buf *out, const struct vex_index_params 
     vex_buf_add_u8(out, params->type);
     vex_buf_add_u8(out,
                    (uint8_t)((params->prefix ? FLAG_PREFIX : 0) | (params->range ? FLAG_RANGE : 0) |
-                             (params->lookup ? FLAG_LOOKUP : 0) | (params->text != NULL ? FLAG_TEXT : 0)));
+                             (params->lookup ? FLAG_LOOKUP : 0) | (params->text != NULL ? FLAG_TEXT : 0) |
+                             (params->nested.len > 0 ? FLAG_NESTED : 0)));
     if (params->text != NULL)
         encode_text(out, params->text);
+    if (params->nested.len > 0)
+        vex_buf_add_str32(out, params->nested);
 }
 
 bool vex_index_params_same(const struct vex_index_params *a, const struct vex_index_params *b)
@@ -206,7 +211,11 @@ static bool decode_index(struct vex_cursor *c, struct vex_config *config, struct
     ret->prefix = (flags & FLAG_PREFIX) != 0;
     ret->range = (flags & FLAG_RANGE) != 0;
     ret->lookup = (flags & FLAG_LOOKUP) != 0;
-    return (flags & FLAG_TEXT) == 0 || decode_text(c, config, &ret->text);
+    if ((flags & FLAG_TEXT) != 0 && !decode_text(c, config, &ret->text))
+        return false;
+    if ((flags & FLAG_NESTED) != 0)
+        ret->nested = keep(config, vex_cursor_str32(c));
+    return !c->bad && ((flags & FLAG_NESTED) == 0 || ret->nested.len > 0);
 }
 
 /* ---- the whole ---- */
@@ -279,6 +288,24 @@ void vex_config_set_doc(struct vex_config *config, enum vex_config_doc doc, stru
     config->docs[doc] = keep(config, bytes);
 }
 
+static void encode_graph(struct vex_buf *out, const struct vex_graph_settings *graph)
+{
+    vex_buf_add_u8(out, graph->never);
+    vex_buf_add_u32(out, graph->m);
+    vex_buf_add_u32(out, graph->ef_construct);
+    vex_buf_add_u32(out, graph->full_scan_kb);
+    vex_buf_add_u64(out, graph->threshold_kb);
+}
+
+static void decode_graph(struct vex_cursor *c, struct vex_graph_settings *ret)
+{
+    ret->never = vex_cursor_u8(c) != 0;
+    ret->m = vex_cursor_u32(c);
+    ret->ef_construct = vex_cursor_u32(c);
+    ret->full_scan_kb = vex_cursor_u32(c);
+    ret->threshold_kb = vex_cursor_u64(c);
+}
+
 void vex_config_encode(struct vex_buf *out, const struct vex_config *config)
 {
     vex_buf_add_u32(out, FORMAT_VERSION);
@@ -293,6 +320,7 @@ void vex_config_encode(struct vex_buf *out, const struct vex_config *config)
         vex_buf_add_u8(out, (uint8_t)v->element);
         vex_buf_add_u8(out, v->idf);
         vex_buf_add_u32(out, v->size);
+        encode_graph(out, &v->graph);
     }
     vex_buf_add_u32(out, config->index_count);
     for (uint32_t i = 0; i < config->index_count; i++) {
@@ -304,7 +332,7 @@ void vex_config_encode(struct vex_buf *out, const struct vex_config *config)
         vex_buf_add_str32(out, config->docs[i]);
 }
 
-static bool decode_vector(struct vex_cursor *c, struct vex_config *config, uint64_t *seen)
+static bool decode_vector(struct vex_cursor *c, struct vex_config *config, uint32_t version, uint64_t *seen)
 {
     struct vex_vector_params v = {.name = vex_cursor_str32(c)};
     uint8_t kind, distance, element;
@@ -315,6 +343,8 @@ static bool decode_vector(struct vex_cursor *c, struct vex_config *config, uint6
     element = vex_cursor_u8(c);
     v.idf = vex_cursor_u8(c) != 0;
     v.size = vex_cursor_u32(c);
+    if (version == FORMAT_VERSION)
+        decode_graph(c, &v.graph);
     if (c->bad || v.name.len > VEX_VECTOR_NAME_MAX || v.ordinal >= config->next_ordinal ||
         kind > VEX_VECTOR_SPARSE || distance >= VEX_DISTANCE_COUNT || element >= VEX_ELEMENT_COUNT ||
         v.size > VEX_DIM_MAX || (*seen >> v.ordinal & 1) != 0 || vex_config_vector(config, v.name) != NULL)
@@ -358,14 +388,14 @@ static bool decode_body(struct vex_cursor *c, struct vex_config *config)
     uint32_t version = vex_cursor_u32(c), count;
     uint64_t seen = 0;
 
-    if (version != FORMAT_VERSION && version != FORMAT_OLD)
+    if (version != FORMAT_VERSION && version != FORMAT_PLAIN && version != FORMAT_OLD)
         return false;
     config->next_ordinal = vex_cursor_u8(c);
     count = vex_cursor_u32(c);
     if (c->bad || config->next_ordinal > VEX_VECTORS_MAX || count > config->next_ordinal)
         return false;
     for (uint32_t i = 0; i < count; i++)
-        if (!decode_vector(c, config, &seen))
+        if (!decode_vector(c, config, version, &seen))
             return false;
     if (!decode_indexes(c, config, version) || vex_cursor_u32(c) != VEX_DOC_COUNT)
         return false;

@@ -19,6 +19,18 @@ enum vex_vector_kind { VEX_VECTOR_DENSE, VEX_VECTOR_MULTI, VEX_VECTOR_SPARSE };
 
 #define VEX_VECTOR_NAME_MAX 200 /* bytes */
 
+/* How a dense name gets a graph. Zeros stand for the defaults. */
+struct vex_graph_settings {
+    bool never;               /* no graph at all */
+    uint32_t m, ef_construct; /* 0: VEX_GRAPH_M, VEX_GRAPH_EF_CONSTRUCT */
+    uint32_t full_scan_kb;    /* so few KB of candidates are compared one by one; 0: whatever costs less */
+    uint64_t threshold_kb;    /* built when there are more KB of vectors; 0: VEX_GRAPH_THRESHOLD_KB */
+};
+#define VEX_GRAPH_M             16u
+#define VEX_GRAPH_EF_CONSTRUCT  100u
+#define VEX_GRAPH_THRESHOLD_KB  10000u
+#define VEX_GRAPH_THRESHOLD_OFF UINT64_MAX /* none is begun; one that stands goes on */
+
 struct vex_vector_params {
     struct vex_str name; /* "" is the default vector */
     uint8_t ordinal;     /* 0 .. VEX_VECTORS_MAX - 1 */
@@ -26,7 +38,8 @@ struct vex_vector_params {
     uint32_t size;              /* dimensions; 0: fixed by the first write (Chroma), or sparse */
     enum vex_distance distance; /* sparse: DOT */
     enum vex_element element;
-    bool idf; /* sparse: modifier idf */
+    bool idf;                        /* sparse: modifier idf */
+    struct vex_graph_settings graph; /* dense */
 };
 
 /* Documents that the engine stores and returns but never reads. */

@@ -44,6 +44,11 @@ const char *vex_engine_device(struct vex_engine *engine)
     return engine->dev->ops->name;
 }
 
+bool vex_engine_auto_index(const struct vex_engine *engine)
+{
+    return engine->options.auto_index;
+}
+
 /* ---- the timer ---- */
 
 /* References to the dirty collections. */
@@ -301,6 +306,7 @@ static void finish_collection(struct vex_collection *collection)
     int rc;
 
     vex_index_set_stop(collection->data.indexes);
+    vex_graph_set_stop(collection->data.graphs);
     rc = vex_collection_drain(collection, &err);
     if (rc == 0 && open) {
         vex_collection_acquire(collection);

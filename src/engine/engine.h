@@ -30,6 +30,8 @@ struct vex_engine_options {
     uint64_t
         queue_bytes; /* most bytes of logged, unapplied mutations of a collection before submits are parked */
     bool salvage;
+    bool auto_index; /* fields that are often filtered on without an index get one */
+    uint32_t (*index_limit)(const struct vex_config *config); /* most indexes it may get so; NULL: no limit */
 };
 
 /* [blocks] Locks the folder (VEX_ELOCKED when another server has it), checks the format, reads the catalog, recovers the log. A
@@ -39,6 +41,7 @@ int vex_engine_open(const struct vex_engine_options *options, struct vex_engine 
 void vex_engine_close(struct vex_engine *engine);
 bool vex_engine_read_only(struct vex_engine *engine); /* after a failed sync */
 const char *vex_engine_device(struct vex_engine *engine);
+bool vex_engine_auto_index(const struct vex_engine *engine);
 
 /* ---- catalog ---- */
 

@@ -209,8 +209,10 @@ static void look_around(struct vex_engine *engine)
             vex_collection_log_refusal(c);
             continue;
         }
-        if (atomic_load(&c->open))
+        if (atomic_load(&c->open)) {
             vex_index_set_start(c->data.indexes);
+            vex_graph_set_start(c->data.graphs);
+        }
         if (c->dirty_bytes >= engine->options.checkpoint_bytes / 4)
             vex_collection_schedule(c, true);
     }

@@ -9,11 +9,12 @@
 #include "base/mem.h"
 #include "engine/index_set.h"
 
-#define PIECE_NS    100000u /* an exclusive piece of following */
-#define PIECE_LOOK  8u      /* slots between two looks at the clock */
-#define MERGE_EVERY 8192u   /* slots after which indexes may merge their runs */
-#define NOTES_KEEP  8192u
-#define NOTES_MIN   64u
+#define PIECE_NS     100000u /* an exclusive piece of following */
+#define PIECE_LOOK   8u      /* slots between two looks at the clock */
+#define MERGE_EVERY  8192u   /* slots after which indexes may merge their runs */
+#define NOTES_KEEP   8192u
+#define SAVING_SPARE 16384u /* slots that may be pending while an index is saved */
+#define NOTES_MIN    64u
 
 /* ---- entries ---- */
 
@@ -56,6 +57,31 @@ bool vex_index_entry_add(struct vex_index_entry *entry, const struct vex_collect
     if (live)
         vex_index_add(entry->index, slot, vex_collection_payload(data, slot));
     return live;
+}
+
+/* ---- paths ---- */
+
+bool vex_index_same_path(const struct vex_path *a, const struct vex_path *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        const struct vex_step *x = &a->steps[i], *y = &b->steps[i];
+
+        if (x->kind != y->kind || (x->kind == VEX_STEP_INDEX && x->index != y->index) ||
+            (x->kind == VEX_STEP_KEY && !vex_str_eq(x->key, y->key)))
+            return false;
+    }
+    return true;
+}
+
+bool vex_index_set_has(const struct vex_index_set *set, const struct vex_path *path)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->entries[i]->index != NULL &&
+            vex_index_same_path(vex_index_path(set->entries[i]->index), path))
+            return true;
+    return false;
 }
 
 /* ---- which indexes ---- */
@@ -143,6 +169,9 @@ void vex_index_change_apply(struct vex_index_change *change)
     set->count = change->count;
     change->entries = old;
     change->count = old_count;
+    for (uint32_t i = 0; i < old_count; i++)
+        if (old[i]->gone && old[i]->index != NULL && !vex_index_set_has(set, vex_index_path(old[i]->index)))
+            vex_index_auto_gone(set, vex_index_path(old[i]->index));
     change->applied = true;
     count_unready(set);
 }
@@ -188,7 +217,8 @@ int vex_index_set_check(const struct vex_config *old, const struct vex_config *c
 static bool has_texts_of(const struct vex_config *a, const struct vex_config *b)
 {
     for (uint32_t i = 0; i < b->index_count; i++)
-        if (b->indexes[i].type == VEX_INDEX_TEXT && is_new(a, &b->indexes[i]))
+        if ((b->indexes[i].type == VEX_INDEX_TEXT || b->indexes[i].nested.len > 0) &&
+            is_new(a, &b->indexes[i]))
             return false;
     return true;
 }
@@ -230,6 +260,7 @@ void vex_index_set_free(struct vex_index_set *set)
     vex_mem_free(set->entries);
     vex_mem_free(set->pending);
     vex_mem_free(set->notes);
+    vex_index_auto_free(set);
     pthread_mutex_destroy(&set->lock);
     pthread_cond_destroy(&set->changed);
     vex_mem_free(set);
@@ -247,28 +278,26 @@ void vex_index_set_start(struct vex_index_set *set)
 
 /* ---- reading ---- */
 
-static bool same_path(const struct vex_path *a, const struct vex_path *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (uint32_t i = 0; i < a->count; i++) {
-        const struct vex_step *x = &a->steps[i], *y = &b->steps[i];
-
-        if (x->kind != y->kind || (x->kind == VEX_STEP_INDEX && x->index != y->index) ||
-            (x->kind == VEX_STEP_KEY && !vex_str_eq(x->key, y->key)))
-            return false;
-    }
-    return true;
-}
-
 const struct vex_index *vex_index_set_find(const struct vex_index_set *set, const struct vex_path *path)
 {
     if (set == NULL || atomic_load_explicit(&set->ready, memory_order_relaxed) == 0)
         return NULL;
     for (uint32_t i = 0; i < set->count; i++)
-        if (set->entries[i]->ready && same_path(vex_index_path(set->entries[i]->index), path))
+        if (set->entries[i]->ready && vex_index_same_path(vex_index_path(set->entries[i]->index), path))
             return set->entries[i]->index;
     return NULL;
+}
+
+uint32_t vex_index_set_elements(const struct vex_index_set *set, const struct vex_path *path)
+{
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        const struct vex_index *index = set->entries[i]->index;
+
+        if (index != NULL && vex_index_elements(index) != 0 &&
+            vex_index_same_path(vex_index_path(index), path))
+            return vex_index_elements(index);
+    }
+    return 0;
 }
 
 const struct vex_analyzer *vex_index_set_analyzer(const struct vex_index_set *set,
@@ -278,7 +307,7 @@ const struct vex_analyzer *vex_index_set_analyzer(const struct vex_index_set *se
         const struct vex_index *index = set->entries[i]->index;
 
         if (index != NULL && vex_index_type(index) == VEX_INDEX_TEXT &&
-            same_path(vex_index_path(index), path))
+            vex_index_same_path(vex_index_path(index), path))
             return vex_index_analyzer(index);
     }
     return NULL;
@@ -462,6 +491,27 @@ static void merge_runs(struct vex_index_set *set)
     }
 }
 
+static void wait_saved(struct vex_index_set *set)
+{
+    pthread_mutex_lock(&set->lock);
+    while (set->saving)
+        pthread_cond_wait(&set->changed, &set->lock);
+    pthread_mutex_unlock(&set->lock);
+}
+
+void vex_index_set_follow_soon(struct vex_index_set *set, size_t spare)
+{
+    bool saving;
+
+    if (set == NULL || set->note_count <= spare)
+        return;
+    pthread_mutex_lock(&set->lock);
+    saving = set->saving;
+    pthread_mutex_unlock(&set->lock);
+    if (!saving || set->note_count > SAVING_SPARE)
+        vex_index_set_follow(set, spare);
+}
+
 void vex_index_set_follow(struct vex_index_set *set, size_t spare)
 {
     struct follow f = {.set = set};
@@ -469,6 +519,7 @@ void vex_index_set_follow(struct vex_index_set *set, size_t spare)
 
     if (set == NULL || set->note_count <= spare)
         return;
+    wait_saved(set);
     f.data = &set->collection->data;
     for (uint32_t i = 0; i < set->count; i++)
         if (set->entries[i]->ready)

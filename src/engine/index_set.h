@@ -5,7 +5,7 @@
  *           short exclusive pieces by the holder of the writer slot. Readers take pending slots from the payload instead,
  *           so an answer is exact at any time.
  * Building  A new index is filled in the background while reads and writes go on; it is asked only when it is complete.
- * Saving    Each index is saved with the operation number that it is complete to; on opening, slots changed since are taken out by a
+ * Saving    Each index is saved with the operation number that it is complete to, while writes go on and nothing follows; on opening, slots changed since are taken out by a
  *           sweep and added anew. A damaged or missing file means building anew, never an error.
  * Lock      The collection's: reading functions need it shared, touch exclusive; follow, begin and save take it themselves and
  *           need the writer slot.
@@ -23,6 +23,8 @@ struct vex_collection;
 
 /* A complete index on exactly this path, or NULL. */
 const struct vex_index *vex_index_set_find(const struct vex_index_set *set, const struct vex_path *path);
+/* vex_index_elements of the index that is declared on the path, built or not; 0: none. */
+uint32_t vex_index_set_elements(const struct vex_index_set *set, const struct vex_path *path);
 /* What text conditions on the path are cut with, whether its index is complete or not; NULL: no text index. */
 const struct vex_analyzer *vex_index_set_analyzer(const struct vex_index_set *set,
                                                   const struct vex_path *path);
@@ -33,6 +35,18 @@ const uint64_t *vex_index_set_pending(const struct vex_index_set *set, uint32_t 
 /* [blocks] Waits until all indexes of the collection are complete; helps to build them, so it may be called on a thread of the pool.
  * deadline_ns: of the monotonic clock, 0: none. VEX_ETIMEOUT, VEX_ENOT_FOUND (dropped), VEX_ECORRUPT, VEX_EUNAVAILABLE (closing). */
 int vex_collection_wait_indexes(struct vex_collection *collection, uint64_t deadline_ns, struct vex_err *err);
+
+/* ---- automatic indexes ---- */
+
+/* A filter was decided by reading what is under the path: counted, and when that is often, an index is made in the background as if
+ * a client had asked for it. Nothing happens unless the engine's option auto_index is on. Lock shared or writer slot. */
+void vex_index_set_missed(struct vex_index_set *set, const struct vex_path *path,
+                          const struct vex_cond *cond);
+/* Whether misses are of interest at all; set may be NULL. */
+bool vex_index_set_learns(const struct vex_index_set *set);
+#define VEX_AUTO_INDEX_MISSES 100u   /* more of them make an index */
+#define VEX_AUTO_INDEX_POINTS 10000u /* in a collection of more points */
+#define VEX_AUTO_INDEX_MAX    64u /* up to as many indexes a collection, or as the options' index_limit says */
 
 /* ---- life; for the engine ---- */
 
@@ -47,7 +61,7 @@ void vex_index_set_stop(struct vex_index_set *set);
 
 /* Whether every index that the old configuration (may be NULL) does not have can be made. VEX_EBAD_INPUT. */
 int vex_index_set_check(const struct vex_config *old, const struct vex_config *config, struct vex_err *err);
-/* Whether texts are cut alike under both. */
+/* Whether texts are cut alike, and elements looked at alike, under both. */
 bool vex_index_set_same_texts(const struct vex_config *a, const struct vex_config *b);
 
 /* A changed configuration, under the writer slot: prepared without the lock, applied under the exclusive lock (can't fail), concluded
@@ -66,6 +80,8 @@ void vex_index_set_touch(struct vex_index_set *set, uint32_t slot, uint64_t blob
                          bool live);
 /* Writer slot. Brings complete indexes up to date when more than `spare` slots are pending. */
 void vex_index_set_follow(struct vex_index_set *set, size_t spare);
+/* The same, but an index that is being saved is not waited for while few slots are pending: the worker follows after it. */
+void vex_index_set_follow_soon(struct vex_index_set *set, size_t spare);
 #define VEX_INDEX_SPARE 4096u /* pending slots that need not be followed at once */
 
 /* ---- saving ---- */

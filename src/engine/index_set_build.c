@@ -415,7 +415,7 @@ void vex_index_set_stop(struct vex_index_set *set)
     pthread_mutex_lock(&set->lock);
     set->stopped = true;
     pthread_cond_broadcast(&set->changed);
-    while (set->running)
+    while (set->running || vex_index_auto_runs(set))
         pthread_cond_wait(&set->changed, &set->lock);
     pthread_mutex_unlock(&set->lock);
 }

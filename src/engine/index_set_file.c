@@ -181,19 +181,53 @@ static struct vex_index_entry *next_wanted(struct vex_index_set *set)
     return entry;
 }
 
-/* Writer slot. False: not now (half a mutation, a log that can't be synced, no space to speak of). */
-static bool prepare_save(struct vex_index_set *set, struct vex_index_entry *entry, struct vex_buf *out)
+static void set_saving(struct vex_index_set *set, bool saving)
+{
+    pthread_mutex_lock(&set->lock);
+    set->saving = saving;
+    pthread_cond_broadcast(&set->changed);
+    pthread_mutex_unlock(&set->lock);
+}
+
+/* What the bytes of an index are complete to. */
+struct mark {
+    uint64_t op, seq;
+};
+
+/* Writer slot; the index then stays as it is while that is held, or `saving` is set. False: not now. */
+static bool begin_save(struct vex_index_set *set, struct vex_index_entry *entry, struct mark *ret)
 {
     struct vex_collection *collection = set->collection;
     struct vex_err err;
 
     if (entry->gone || vex_collection_usable(collection, &err) != 0 ||
-        vex_collection_sync_log(collection, &err) != 0)
+        vex_collection_whole(collection, &err) != 0)
         return false;
     vex_index_set_follow(set, 0);
-    encode(entry, collection->applied_op, out);
+    *ret = (struct mark){.op = collection->applied_op, .seq = collection->applied_seq};
     entry->changed = 0;
     entry->saved_ns = vex_io_monotonic_ns(collection->engine->io);
+    return true;
+}
+
+/* Takes the entry's bytes without the writer slot: writes go on, their slots stay pending. */
+static bool encode_aside(struct vex_index_set *set, struct vex_index_entry *entry, struct vex_buf *out,
+                         struct mark *ret)
+{
+    bool ok;
+
+    vex_collection_acquire(set->collection);
+    ok = begin_save(set, entry, ret);
+    if (ok)
+        set_saving(set, true);
+    vex_collection_release(set->collection);
+    if (!ok)
+        return false;
+    encode(entry, ret->op, out);
+    set_saving(set, false);
+    vex_collection_acquire(set->collection);
+    vex_index_set_follow(set, 0);
+    vex_collection_release(set->collection);
     return true;
 }
 
@@ -227,17 +261,17 @@ bool vex_index_file_save_next(struct vex_index_set *set, bool held)
 {
     struct vex_index_entry *entry = next_wanted(set);
     struct vex_buf bytes;
+    struct vex_err err;
+    struct mark mark;
     bool ok;
 
     if (entry == NULL)
         return false;
     vex_buf_init(&bytes, NULL);
-    if (!held)
-        vex_collection_acquire(set->collection);
-    ok = prepare_save(set, entry, &bytes);
-    if (!held)
-        vex_collection_release(set->collection);
-    if (ok)
+    ok = held ? begin_save(set, entry, &mark) : encode_aside(set, entry, &bytes, &mark);
+    if (ok && held)
+        encode(entry, mark.op, &bytes);
+    if (ok && vex_engine_sync_log(set->collection->engine, mark.seq, &err) == 0)
         write_file(set, entry, &bytes);
     vex_buf_done(&bytes);
     vex_index_entry_unref(entry);

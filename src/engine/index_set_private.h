@@ -1,5 +1,5 @@
-/* Inside of the index set, shared by index_set.c (which indexes there are, following), index_set_build.c (background work) and
- * index_set_file.c (files).
+/* Inside of the index set, shared by index_set.c (which indexes there are, following), index_set_build.c (background work),
+ * index_set_file.c (files) and index_set_auto.c (automatic indexes).
  *
  * Lock      `set->lock` comes after the collection's lock and is held for moments. Fields say whose they are:
  *           [c] written under the collection's lock exclusive, [w] the worker's (whoever set `running`), [s] set->lock. */
@@ -61,9 +61,12 @@ struct vex_index_set {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool started, stopped, scheduled, running, wanted; /* [s] */
+    bool saving;                                       /* [s] complete indexes must stay as they are */
     uint32_t unready;                                  /* [s] entries that will be ready */
     struct vex_task task;
     struct vex_index_pass pass; /* [w] */
+
+    struct vex_index_auto *_Atomic automatic; /* NULL: nothing was missed yet */
 };
 
 static inline bool vex_index_bit(const uint64_t *bits, size_t words, uint32_t slot)
@@ -81,6 +84,16 @@ void vex_index_entry_unref(struct vex_index_entry *entry);
 /* Adds a slot's payload as it is, if the slot is live; whether it is. Payloads readable: writer slot or shared lock. */
 bool vex_index_entry_add(struct vex_index_entry *entry, const struct vex_collection_data *data,
                          uint32_t slot);
+
+bool vex_index_same_path(const struct vex_path *a, const struct vex_path *b);
+/* An index on the path, complete or not. */
+bool vex_index_set_has(const struct vex_index_set *set, const struct vex_path *path);
+
+/* index_set_auto.c */
+/* Exclusive lock: the index on the path was deleted. */
+void vex_index_auto_gone(struct vex_index_set *set, const struct vex_path *path);
+bool vex_index_auto_runs(const struct vex_index_set *set); /* under set->lock: an index is being asked for */
+void vex_index_auto_free(struct vex_index_set *set);
 
 /* index_set_build.c */
 void vex_index_set_schedule(struct vex_index_set *set); /* there may be work */

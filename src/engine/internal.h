@@ -158,8 +158,10 @@ int vex_apply(struct vex_collection *collection, const void *body, size_t len, u
               uint32_t *at, struct vex_op_result *results, int *code, struct vex_err *err);
 
 /* collection_checkpoint.c: under the writer slot. */
-/* The log keeps all that has been applied. VEX_EREAD_ONLY; VEX_EUNAVAILABLE: a mutation is applied in part, waiting for space. */
-int vex_collection_sync_log(struct vex_collection *collection, struct vex_err *err);
+/* VEX_EUNAVAILABLE: a mutation is applied in part, waiting for space. */
+int vex_collection_whole(struct vex_collection *collection, struct vex_err *err);
+/* No lock: the log keeps all up to the record. VEX_EREAD_ONLY. */
+int vex_engine_sync_log(struct vex_engine *engine, uint64_t seq, struct vex_err *err);
 int vex_checkpoint_collection(struct vex_collection *collection, struct vex_err *err);
 struct vex_manifest {
     uint64_t id, seq, next_op;

@@ -49,6 +49,7 @@ static void pad(struct encoder *e)
 
 static int bad_name(struct encoder *e, struct vex_str name)
 {
+    e->counted = true;
     return vex_err_set(e->err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT,
                        VEX_STR_ARG(name));
 }
@@ -85,15 +86,15 @@ static int check_vector(struct encoder *e, const struct vex_vector_params *param
                            "Dimension of vector `" VEX_STR_FMT "` is not known yet", VEX_STR_ARG(v->name));
     if (params->kind == VEX_VECTOR_MULTI && v->rows == 0)
         return vex_err_set(e->err, VEX_EBAD_INPUT, "Multivector must have at least one row");
-    if (params->kind != VEX_VECTOR_SPARSE && v->count != params->size) {
-        e->counted = true;
+    if (params->kind != VEX_VECTOR_SPARSE && v->count != params->size)
         return vex_err_set(e->err, VEX_EBAD_INPUT, "Vector dimension error: expected dim: %u, got %u",
                            params->size, v->count);
-    }
     if (values > VEX_WAL_BODY_MAX / sizeof(float))
         return vex_err_set(e->err, VEX_ETOO_LARGE, "Vector has too many values");
-    if (!all_finite(v->values, (size_t)values))
+    if (!all_finite(v->values, (size_t)values)) {
+        e->counted = true; /* the peer takes them */
         return vex_err_set(e->err, VEX_EBAD_INPUT, "Vector values must be finite numbers");
+    }
     return 0;
 }
 
@@ -476,10 +477,8 @@ static int encode_vector_names(struct encoder *e, const struct vex_op *op)
 
     for (uint32_t i = 0; i < op->vector_names.count; i++) {
         const struct vex_vector_params *params = vex_config_vector(e->config, op->vector_names.names[i]);
-        if (params == NULL) {
-            e->counted = true;
+        if (params == NULL)
             return bad_name(e, op->vector_names.names[i]);
-        }
         mask |= UINT64_C(1) << params->ordinal;
     }
     rc = encode_selector(e, &op->vector_names.selector);

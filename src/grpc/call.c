@@ -7,6 +7,8 @@
  * there. A call in flight is owned by its outstanding batches (`batches`). */
 #include "grpc/private.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 
 #define IDLE_CALLS 256
@@ -27,7 +29,8 @@ struct grpc_call_state {
     grpc_byte_buffer *payload;
     grpc_byte_buffer *answer;
     grpc_slice details;
-    int cancelled; /* out of the close batch */
+    grpc_metadata retry; /* of a call refused by a rate limit */
+    int cancelled;       /* out of the close batch */
     bool compress;
     _Atomic int stage;
     unsigned batches; /* outstanding ones that end the call; of the queue's thread */
@@ -130,6 +133,19 @@ static void send_headers(struct grpc_call_state *state, grpc_op *op)
     op->data.send_initial_metadata.maybe_compression_level.level = GRPC_COMPRESS_LEVEL_LOW;
 }
 
+static void send_retry(struct grpc_call_state *state, grpc_op *op)
+{
+    uint32_t seconds = vex_rpc_retry_after(&state->call);
+    char text[16];
+    if (seconds == 0)
+        return;
+    snprintf(text, sizeof text, "%u", seconds);
+    state->retry.key = grpc_slice_from_static_string("retry-after");
+    state->retry.value = grpc_slice_from_copied_string(text);
+    op->data.send_status_from_server.trailing_metadata_count = 1;
+    op->data.send_status_from_server.trailing_metadata = &state->retry;
+}
+
 static void send_status(struct grpc_call_state *state, grpc_op *op)
 {
     struct vex_call *call = &state->call;
@@ -140,6 +156,7 @@ static void send_status(struct grpc_call_state *state, grpc_op *op)
     state->details = grpc_slice_from_copied_buffer(text.ptr, text.len);
     op->data.send_status_from_server.status = (grpc_status_code)vex_err_class(call->code)->grpc_status;
     op->data.send_status_from_server.status_details = &state->details;
+    send_retry(state, op);
 }
 
 /* Sends everything that is left of the call in one batch. `close`: the close operation was not started yet.
@@ -150,6 +167,7 @@ static void call_answer(struct grpc_call_state *state, bool close)
     grpc_op ops[4] = {{0}};
     size_t n = 0;
     state->details = grpc_empty_slice();
+    state->retry.value = grpc_empty_slice();
     send_headers(state, &ops[n++]);
     if (call->code == 0 && (state->answer = vex_grpc_message_pack(call->response)) == NULL)
         call->code = vex_err_set(&call->err, VEX_ETOO_LARGE, "the answer is too large for one message");
@@ -183,6 +201,7 @@ static void on_finished(struct tag *tag, bool ok)
     struct grpc_call_state *state = VEX_CONTAINER_OF(tag, struct grpc_call_state, finished);
     (void)ok;
     grpc_slice_unref(state->details);
+    grpc_slice_unref(state->retry.value);
     batch_ended(state);
 }
 

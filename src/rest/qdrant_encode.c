@@ -122,6 +122,16 @@ static bool is_probe(const struct vex_rest_request *request)
     return route->local == &vex_qdrant_local_ready || route->local == &vex_qdrant_local_alive;
 }
 
+static void put_retry(struct vex_rest_request *request)
+{
+    uint32_t seconds = vex_rpc_retry_after(&request->call);
+
+    if (seconds == 0)
+        return;
+    request->header_name = "retry-after";
+    request->header_value = vex_arena_printf(&request->call.arena, "%u", seconds);
+}
+
 static void put_error(struct vex_rest_request *request)
 {
     struct vex_call *call = &request->call;
@@ -139,6 +149,7 @@ static void put_error(struct vex_rest_request *request)
         vex_buf_add_str(&request->reply, VEX_STR("some shards are not ready"));
         return;
     }
+    put_retry(request);
     request->content_type_reply = JSON;
     vex_jw_object(&w);
     put_name(&w, "status");

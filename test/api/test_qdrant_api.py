@@ -472,3 +472,28 @@ def test_key_is_asked_for():
             assert refused[0] == "PERMISSION_DENIED"
             for health in ("/qdrant.Qdrant/HealthCheck", "/grpc.health.v1.Health/Check"):
                 channel.unary_unary(health, lambda b: b, lambda b: b)(b"", timeout=30)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_none(server, bad):
+    """Over gRPC any float can come; none but finite ones are stored or compared with."""
+    client = connect(server, True)
+    name = f"finite-{uuid.uuid4().hex[:12]}"
+    client.create_collection(
+        name, vectors_config={"d": models.VectorParams(size=20, distance="Dot"), "m": models.VectorParams(
+            size=2, distance="Dot", multivector_config=models.MultiVectorConfig(comparator="max_sim"))},
+        sparse_vectors_config={"s": models.SparseVectorParams()})
+    for place in range(20):
+        values = [0.0] * 20
+        values[place] = bad
+        for key, vector in {"d": values, "m": [[1.0, 2.0], [3.0, bad]], "s": models.SparseVector(indices=[1, 5], values=[1.0, bad])}.items():
+            with pytest.raises(grpclib.RpcError) as refused:
+                client.upsert(name, [models.PointStruct(id=1, vector={key: vector})])
+            assert refused.value.code() == grpclib.StatusCode.INVALID_ARGUMENT
+            with pytest.raises(grpclib.RpcError) as refused:
+                client.query_points(name, query=vector, using=key)
+            assert refused.value.code() == grpclib.StatusCode.INVALID_ARGUMENT
+    client.upsert(name, [models.PointStruct(id=1, vector={"d": [3.4e38] * 20})])
+    assert client.count(name).count == 1
+    client.delete_collection(name)
+    client.close()

@@ -1,12 +1,18 @@
 """Strict mode: what it forbids, in the peer's words, over REST and gRPC alike; and the tokens of its rate limits."""
 import json
+import urllib.error
+import urllib.request
 import uuid
 
 import grpc as grpclib
 import pytest
+from qdrant_client import grpc as grpc_models
 from qdrant_client import models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import UnexpectedResponse
+
+from test.api.conftest import connect
+from test.lib.server import Server
 
 POINTS = 10
 
@@ -119,3 +125,63 @@ def test_rates(client, name):
         lambda: client.upsert(name, [point(1), point(2), point(3)]))
     limit(client, name, read_rate_limit=4)  # new settings start with full buckets
     assert len(client.retrieve(name, [1, 2, 3, 4])) == 4
+
+
+def raw_call(server, name, over):
+    """A read of three points without the client's own retries: whether it was refused, and what it says about trying again."""
+    if over == "rest":
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{server.http_port}/collections/{name}/points", json.dumps({"ids": [1, 2, 3]}).encode(), {"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status, answer.headers.get("retry-after")
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers.get("retry-after")
+    with grpclib.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        ids = [grpc_models.PointId(num=i) for i in (1, 2, 3)]
+        try:
+            _, call = grpc_models.PointsStub(channel).Get.with_call(grpc_models.GetPoints(collection_name=name, ids=ids), timeout=10)
+            return 200, dict(call.trailing_metadata()).get("retry-after")
+        except grpclib.RpcError as error:
+            return error.code().name, dict(error.trailing_metadata()).get("retry-after")
+
+
+def test_when_to_try_again(server, client, name):
+    """A refused call says after how many seconds its tokens are there; one that is too large for the bucket says nothing."""
+    for over, refused in (("rest", 429), ("grpc", "RESOURCE_EXHAUSTED")):
+        limit(client, name, read_rate_limit=3)
+        assert raw_call(server, name, over) == (200, None)
+        code, wait = raw_call(server, name, over)
+        assert code == refused and 1 <= int(wait) <= 60
+        limit(client, name, read_rate_limit=2)
+        assert raw_call(server, name, over) == (refused, None)
+
+
+def test_by_configuration():
+    """New collections begin with the configured settings; what a collection asks for goes over them."""
+    section = "QDRANT__STORAGE__COLLECTION__STRICT_MODE__"
+    env = {section + "ENABLED": "true", section + "MAX_QUERY_LIMIT": "5", section + "SEARCH_ALLOW_EXACT": "false", section + "SEARCH_MAX_OVERSAMPLING": "2.5"}
+    with Server(env=env) as server:
+        for grpc in (True, False):
+            client = connect(server, grpc)
+            vectors = models.VectorParams(size=2, distance=models.Distance.DOT)
+            client.create_collection(f"plain-{grpc}", vectors_config=vectors)
+            client.create_collection(f"own-{grpc}", vectors_config=vectors, strict_mode_config=models.StrictModeConfig(max_query_limit=7, max_timeout=9))
+            client.create_collection(f"off-{grpc}", vectors_config=vectors, strict_mode_config=models.StrictModeConfig(enabled=False))
+            config = client.get_collection(f"plain-{grpc}").config.strict_mode_config
+            assert (config.enabled, config.max_query_limit, config.search_allow_exact, config.search_max_oversampling) == (True, 5, False, 2.5)
+            assert config.max_timeout is None
+            own = client.get_collection(f"own-{grpc}").config.strict_mode_config
+            assert (own.enabled, own.max_query_limit, own.max_timeout) == (True, 7, 9)
+            assert "Limit exceeded 6 > 5" in fault(lambda: client.query_points(f"plain-{grpc}", query=[1.0, 0.0], limit=6))
+            assert "Limit exceeded 8 > 7" in fault(lambda: client.query_points(f"own-{grpc}", query=[1.0, 0.0], limit=8))
+            client.query_points(f"off-{grpc}", query=[1.0, 0.0], limit=100)
+            client.close()
+
+
+def test_one_vector_for_several(client, name):
+    """A single vector counts as one row of a multivector."""
+    client.upsert(name, [point(1, m=[3.0, 4.0])])
+    client.update_vectors(name, [models.PointVectors(id=2, vector={"m": [5.0, 6.0]})])
+    assert [p.vector["m"] for p in client.retrieve(name, [1, 2], with_vectors=["m"])] == [[[3.0, 4.0]], [[5.0, 6.0]]]

@@ -1,15 +1,16 @@
 """Tests of the kernel device in virtual machines: short | long | debug | bench.
 
 short  the distribution's kernel: device tests, module life cycle, examples, a short fuzz, the core of the api tests
-long   the same kernel: more fuzz, all api tests, data folders that change their device
+long   the same kernel: device tests with all their rounds, more fuzz, all api tests, data folders that change their device
 bench  the same kernel: both devices beside each other
-debug  a kernel with KASAN, lockdep, kmemleak and more: device tests and the long fuzz
+debug  a kernel with KASAN, lockdep, kmemleak and more: device tests with fewer rounds, and the long fuzz
 
 VEX_KERNEL_ACCEL=auto|kvm|tcg chooses the emulation; FUZZ_REQUESTS the length of the debug form's fuzz.
 """
 import argparse
 import functools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -33,14 +34,17 @@ FORMS = {
         ("examples", stages.stage_examples), ("fuzz", fuzz(5000, 30)), ("api-smoke", stages.stage_api_smoke),
     ]),
     "long": (3000, lambda: [
-        ("module", stages.stage_module), ("uapi", stages.stage_uapi), ("portable", stages.stage_portable),
+        ("module", stages.stage_module), ("uapi", functools.partial(stages.stage_uapi, folders=["ext4"])),
+        ("uapi-tmpfs", functools.partial(stages.stage_uapi, folders=["tmpfs"], quick=True)),
+        ("portable", functools.partial(stages.stage_portable, quick=True)),
         ("examples", stages.stage_examples), ("fuzz", fuzz(100000, 120)), ("backends", stages.stage_backends),
         ("api", stages.stage_api),
     ]),
     "bench": (3000, lambda: [("bench", stages.stage_bench)]),
     "debug": (14400, lambda: [
-        ("module", stages.stage_module), ("uapi", stages.stage_uapi), ("portable", stages.stage_portable),
-        ("examples", stages.stage_examples), ("fuzz", fuzz(int(os.environ.get("FUZZ_REQUESTS", "1000000")), 10800)),
+        ("module", stages.stage_module), ("uapi", functools.partial(stages.stage_uapi, quick=True)),
+        ("portable", functools.partial(stages.stage_portable, quick=True)), ("examples", stages.stage_examples),
+        ("fuzz", fuzz(int(os.environ.get("FUZZ_REQUESTS", "1000000")), 10800)),
         ("leaks", stages.stage_leaks),
     ]),
 }
@@ -100,6 +104,7 @@ def main():
     parser.add_argument("--plant", action="store_true", help="print a warning into the kernel log: the run must fail")
     parser.add_argument("--sources", default=bed.SOURCES, help="build the module from here: a copy with a planted mistake")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the machine ends with us
     start = time.monotonic()
     try:
         failed = run_form(options.form, options.only, options.plant, options.sources)

@@ -12,6 +12,7 @@ DEVICE = "/dev/vexfs_v2_phase3"
 FOLDERS = {"ext4": "/tmp", "tmpfs": "/run"}
 MODULE = "/vexfs.ko"
 SMOKE = ("test/api/test_native.py", "test/api/test_qdrant_api.py", "-k", "native or scroll or query_and_search or restart")
+CONNECTIONS = ("test_out_of_descriptors_and_back", "test_slow_writers_hold_nobody_up")
 
 
 def expect(condition, text):
@@ -64,11 +65,11 @@ def stage_uapi(machine, units=bed.UNITS, folders=FOLDERS, quick=False):
     unload(machine)
 
 
-def stage_portable(machine):
+def stage_portable(machine, quick=False):
     """The device tests over the arithmetic for machines without vector registers."""
     load(machine, "portable=1")
     for unit in bed.DEVICE_UNITS:
-        run_program(machine, f"unit_{unit}", "/tmp")
+        run_program(machine, f"unit_{unit}", "/tmp", quick=quick)
     unload(machine)
 
 
@@ -127,9 +128,10 @@ def stage_api_smoke(machine):
 
 
 def stage_api(machine):
-    """All api tests against servers on the kernel device."""
+    """All api tests against servers on the kernel device, but those of connections themselves: the emulator's forwarding
+    takes connections that the server does not, and passes single bytes on slower than the server waits for them."""
     load(machine)
-    pytest(machine, "test/api")
+    pytest(machine, "test/api", *(f"--deselect=test/api/test_limits.py::{name}" for name in CONNECTIONS))
     unload(machine)
 
 
@@ -137,7 +139,7 @@ def stage_bench(machine):
     """Both devices in turns: the requests themselves, then exact search and batch insert through the engine."""
     load(machine)
     for folder in FOLDERS.values():
-        print(f"requests, files on {folder}\n" + machine.run(f"/tests/bench_uapi_devices 7 {folder}", 600), flush=True)
+        print(f"requests, files on {folder}\n" + machine.run(f"/tests/bench_uapi_devices 25 {folder}", 900), flush=True)
     for program, arguments in (("bench_engine_exact", "100000 10"), ("bench_engine_ingest", "50000 4")):
         for turn in range(2):
             for device in ("embedded", "kernel"):

@@ -1,7 +1,9 @@
 /* The vector device's tests of SCAN and SEARCH, judged by a plain computation. */
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "lib/dev_suite_kit.h"
@@ -279,6 +281,45 @@ static void test_scan(void)
     suite_close(&f);
 }
 
+/* Leaves of the file in memory what `kept` says, a bit per 64 KiB, over and over. Where pages cannot leave (tmpfs) or are
+ * mapped they stay. */
+static void evict(struct suite_file *f, uint32_t kept)
+{
+    int fd = f->io->ops->fd(f->io, f->file);
+    int64_t size = vex_io_size(f->io, f->file);
+    CU_ASSERT_EQUAL_FATAL(vex_suite_dev->ops->sync(vex_suite_dev, f->df), 0);
+    CU_ASSERT_EQUAL_FATAL(fsync(fd), 0);
+    for (int64_t at = 0; at < size; at += 65536)
+        if ((kept >> (at / 65536 % 32) & 1) == 0)
+            CU_ASSERT_EQUAL(posix_fadvise(fd, at, 65536, POSIX_FADV_DONTNEED), 0);
+}
+
+/* Vectors that must come from the disk, all or some of them, and lie across pages. */
+static void test_not_in_memory(void)
+{
+    enum { SLOTS = 500 };
+    static const uint32_t kept[] = {0, 0x55555555, 0x0000fffe, 0xfffffffd};
+    struct suite_file f = suite_create(700, VEX_ELEMENT_F32, NULL);
+    suite_fill(&f, 0, SLOTS, 0);
+    float *queries = make_queries(&f, 2, 3);
+    uint64_t allow[WORDS(SLOTS)];
+    fill_bitmap(allow, SLOTS, 3, 9);
+    struct vex_dev_search s = {.queries = queries, .count = 2, .k = 20, .slots = SLOTS};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        evict(&f, kept[i]);
+        check_scan(&f, SLOTS, SLOTS, NULL, 100);
+        evict(&f, kept[i]);
+        check_scan(&f, SLOTS, SLOTS, allow, 30);
+        evict(&f, kept[i]);
+        suite_expect(&f, 0, SLOTS, 0);
+        evict(&f, kept[i]);
+        s.allow = i % 2 == 0 ? NULL : allow;
+        check_search(&f, &s, SLOTS);
+    }
+    vex_mem_free(queries);
+    suite_close(&f);
+}
+
 void suite_add_search_tests(CU_pSuite suite)
 {
     CU_ADD_TEST(suite, test_search);
@@ -286,4 +327,5 @@ void suite_add_search_tests(CU_pSuite suite)
     CU_ADD_TEST(suite, test_search_beyond);
     CU_ADD_TEST(suite, test_search_refused);
     CU_ADD_TEST(suite, test_scan);
+    CU_ADD_TEST(suite, test_not_in_memory);
 }

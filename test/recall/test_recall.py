@@ -4,6 +4,7 @@ POINTS sets the size of each collection (default 20000). Deletes and replaced ve
 suffers from; filters of several widths, since they are where it is tempted to give up.
 """
 import os
+import time
 
 import grpc as grpclib
 import numpy
@@ -30,10 +31,14 @@ def clustered(count, rng):
 class Collection:
     """A filled collection, and what it has to hold."""
 
-    def __init__(self, channel, name, distance):
-        self.channel, self.name, self.distance = channel, name, distance
+    def __init__(self, channel, name, distance, graph):
+        self.channel, self.name, self.distance, self.graph = channel, name, distance, graph
         params = grpc.VectorParams(size=DIMENSIONS, distance=distance)
-        self.call("Collections/Create", grpc.CreateCollection(collection_name=name, vectors_config=grpc.VectorsConfig(params=params)))
+        create = grpc.CreateCollection(collection_name=name, vectors_config=grpc.VectorsConfig(params=params))
+        if graph:
+            create.hnsw_config.full_scan_threshold = 1
+            create.optimizers_config.indexing_threshold = 1
+        self.call("Collections/Create", create)
         rng = numpy.random.default_rng(distance)
         centres, self.vectors = clustered(POINTS, rng)
         self.alive = numpy.ones(POINTS, bool)
@@ -47,10 +52,22 @@ class Collection:
         self.vectors[moved] = clustered(len(moved), rng)[1]
         self.alive[moved] = True
         self.upsert(moved)
+        self.settle()
         self.queries = (centres[rng.integers(0, 50, QUERIES)] + 0.6 * rng.standard_normal((QUERIES, DIMENSIONS))).astype("f4")
 
     def call(self, method, message):
         return self.channel.unary_unary(f"/qdrant.{method}", lambda m: m.SerializeToString(), lambda b: b)(message, timeout=120)
+
+    def info(self):
+        message = grpc.GetCollectionInfoRequest(collection_name=self.name)
+        return grpc.GetCollectionInfoResponse.FromString(self.call("Collections/Get", message)).result
+
+    def settle(self):
+        """Waits for what goes on in the background."""
+        until = time.monotonic() + 120
+        while self.info().status != grpc.CollectionStatus.Green:
+            assert time.monotonic() < until, "the graph is not finished"
+            time.sleep(0.05)
 
     def upsert(self, ids):
         ids = [int(i) for i in ids]
@@ -93,10 +110,15 @@ class Collection:
         return right / total
 
 
-@pytest.fixture(scope="module", params=["Cosine", "Dot", "Euclid", "Manhattan"])
+@pytest.fixture(scope="module", params=["Cosine", "Cosine graph", "Dot graph", "Euclid graph", "Manhattan graph"])
 def collection(server, request):
+    distance, _, graph = request.param.partition(" ")
     with grpclib.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
-        yield Collection(channel, request.param.lower(), grpc.Distance.Value(request.param))
+        yield Collection(channel, request.param.lower().replace(" ", "-"), grpc.Distance.Value(distance), bool(graph))
+
+
+def test_graph(collection):
+    assert collection.info().indexed_vectors_count == (collection.alive.sum() if collection.graph else 0)
 
 
 @pytest.mark.parametrize("width", [1, 10, 100, 500, 900, GROUPS])

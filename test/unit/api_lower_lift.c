@@ -1,6 +1,4 @@
 /* Lowering and lifting: what goes in comes out, and what can't be is refused with the peer's words. */
-#include <math.h>
-
 #include "api_kit.h"
 
 /* ---- payloads ---- */
@@ -193,27 +191,6 @@ static void vector_kinds(void)
     rows[1].data = values + 2;
     CU_ASSERT_EQUAL(vex_lower_vector(call, &in, &out), 0);
     CU_ASSERT(out.kind == VEX_VECTOR_MULTI && out.count == 2 && out.rows == 2 && out.values[3] == 4);
-    kit_close(&kit);
-}
-
-static void not_finite(void)
-{
-    static const float bad[] = {NAN, INFINITY, -INFINITY};
-    struct kit kit;
-    struct vex_call *call = kit_open(&kit, VEX_DIALECT_QDRANT_GRPC);
-    float values[33] = {0};
-
-    CU_ASSERT_EQUAL(vex_lower_finite(call, values, 33), 0);
-    for (int i = 0; i < 3; i++)
-        for (int at = 0; at < 33; at += 8) {
-            memset(values, 0, sizeof values);
-            values[at] = bad[i];
-            CU_ASSERT_EQUAL(vex_lower_finite(call, values, 33), VEX_EBAD_INPUT);
-        }
-    values[32] = 3.4e38f;
-    values[0] = 3.4e38f;
-    values[8] = values[16] = values[24] = 0;
-    CU_ASSERT_EQUAL(vex_lower_finite(call, values, 33), 0); /* large is not infinite */
     kit_close(&kit);
 }
 
@@ -411,7 +388,6 @@ int main(void)
                            {"entries without key or value", missing_parts},
                            {"ids", ids},
                            {"kinds of vectors", vector_kinds},
-                           {"vectors are finite", not_finite},
                            {"several conditions in one field", several_in_one_field},
                            {"filter messages nested deep", deep_filter_message},
                            {"configuration: defaults", config_defaults},

@@ -169,37 +169,36 @@ static void test_refused(void)
     struct kit_call call;
 
     op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, values, 3);
-    expect(collection, &op, VEX_EBAD_INPUT,
-           "Vector dimension error: expected dim: 4, got 3"); /* takes number 1 */
+    expect(collection, &op, VEX_EBAD_INPUT, "Vector dimension error: expected dim: 4, got 3");
     op = one_point(&point, &vector, "x", VEX_VECTOR_DENSE, values, 4);
-    expect(collection, &op, VEX_EBAD_INPUT, "Not existing vector name error: x");
+    expect(collection, &op, VEX_EBAD_INPUT, "Not existing vector name error: x"); /* takes number 1 */
     op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, odd, 4);
-    expect(collection, &op, VEX_EBAD_INPUT, "Vector values must be finite numbers");
+    expect(collection, &op, VEX_EBAD_INPUT, "Vector values must be finite numbers"); /* 2 */
     op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, values, 4);
     CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
-    CU_ASSERT_EQUAL(call.results[0].op, 2);
+    CU_ASSERT_EQUAL(call.results[0].op, 3);
     op = one_point(&point, &vector, "sparse", VEX_VECTOR_DENSE, values, 4);
-    expect(collection, &op, VEX_EBAD_INPUT, "Conversion between sparse and regular vectors failed"); /* 3 */
+    expect(collection, &op, VEX_EBAD_INPUT, "Conversion between sparse and regular vectors failed"); /* 4 */
     op = one_point(&point, &vector, "multi", VEX_VECTOR_DENSE, values, 4);
-    expect(collection, &op, VEX_EBAD_INPUT, "Conversion between multi and regular vectors failed"); /* 4 */
+    expect(collection, &op, VEX_EBAD_INPUT, "Conversion between multi and regular vectors failed"); /* 5 */
     op = (struct vex_op){
         .kind = VEX_OP_SET_PAYLOAD,
         .payload = {.selector = {.ids = &missing, .count = 1}, .payload = VEX_STR("\xa1\x61x\x01")}};
-    expect(collection, &op, VEX_ENOT_FOUND, "No point with id 777 found"); /* 5 */
+    expect(collection, &op, VEX_ENOT_FOUND, "No point with id 777 found"); /* 6 */
     op = one_point(&point, &vector, "", VEX_VECTOR_DENSE, values, 4);
     point.id = missing;
     op.kind = VEX_OP_UPDATE_VECTORS;
     op.vectors.points = &point;
     op.vectors.count = 1;
     op.vectors.update_filter = NULL;
-    expect(collection, &op, VEX_ENOT_FOUND, "No point with id 777 found"); /* 6 */
+    expect(collection, &op, VEX_ENOT_FOUND, "No point with id 777 found"); /* 7 */
     op = (struct vex_op){
         .kind = VEX_OP_DELETE_VECTORS,
         .vector_names = {.selector = {.ids = &missing, .count = 1}, .names = &bad_name, .count = 1}};
-    expect(collection, &op, VEX_EBAD_INPUT, "Not existing vector name error: zz"); /* 7 */
+    expect(collection, &op, VEX_EBAD_INPUT, "Not existing vector name error: zz"); /* 8 */
     op = (struct vex_op){.kind = VEX_OP_DELETE, .remove = {.ids = &missing, .count = 1}};
     CU_ASSERT_EQUAL(kit_submit(&call, collection, &op, 1, true), 0);
-    CU_ASSERT_EQUAL(call.results[0].op, 8);
+    CU_ASSERT_EQUAL(call.results[0].op, 9);
     CU_ASSERT_EQUAL(call.results[0].affected, 0);
     vex_collection_unref(collection);
 }

@@ -155,6 +155,21 @@ static int see_term(void *arg, uint32_t id, struct vex_str key)
     return 1;
 }
 
+static void find_all(const struct vex_dict *dict, const struct known *known)
+{
+    char *bufs = vex_mem_alloc(KEYS * 600);
+    struct vex_str *keys = vex_mem_alloc(KEYS * sizeof *keys);
+    uint32_t *ids = vex_mem_alloc(KEYS * sizeof *ids);
+
+    for (uint32_t i = 0; i < KEYS; i++)
+        keys[i] = key_text(i, bufs + i * 600u);
+    vex_dict_find_all(dict, keys, KEYS, ids);
+    CU_ASSERT(memcmp(ids, known->id, KEYS * sizeof *ids) == 0);
+    vex_mem_free(ids);
+    vex_mem_free(keys);
+    vex_mem_free(bufs);
+}
+
 static void check_dict(const struct vex_dict *dict, struct known *known)
 {
     uint32_t count = 0;
@@ -169,6 +184,7 @@ static void check_dict(const struct vex_dict *dict, struct known *known)
         CU_ASSERT(vex_str_eq(vex_dict_key(dict, id), key_text(i, buf)));
     }
     CU_ASSERT(vex_dict_count(dict) == count);
+    find_all(dict, known);
     known->count = 0;
     vex_dict_each(dict, see_term, known);
     CU_ASSERT(known->count == count);
@@ -302,16 +318,18 @@ static void test_postings(void)
 
 #define PAIRS 150000u
 
-/* Key of a slot; some keys are shared, those of the far kind do not fit 32 bits. */
-static uint64_t key_for(uint32_t slot, bool far)
+/* Key of a slot, for runs whose keys come to fit `width` bytes; some are shared. */
+static uint64_t key_for(uint32_t slot, unsigned width)
 {
-    return far ? (slot * UINT64_C(0x9e3779b97f4a7c15)) : slot % 5000 + UINT64_C(1000000000000);
+    if (width == 8)
+        return slot * UINT64_C(0x9e3779b97f4a7c15);
+    return UINT64_C(1000000000000) + (width == 4 ? slot % 5000 * 1000 : slot % (width == 2 ? 5000 : 250));
 }
 
-static void check_runs(const struct vex_runs *runs, const bool *in, bool far)
+static void check_runs(const struct vex_runs *runs, const bool *in, unsigned width)
 {
-    uint64_t *bits = new_bits(), count = 0, lo = far ? UINT64_MAX / 3 : 1000000001000,
-             hi = far ? UINT64_MAX / 2 : 1000000002000;
+    uint64_t *bits = new_bits(), count = 0, lo = width == 8 ? UINT64_MAX / 3 : 1000000000100,
+             hi = width == 8 ? UINT64_MAX / 2 : 1000000000200;
     bool good = true;
 
     for (int i = 0; i < VEX_RUNS_LEVELS; i++) {
@@ -326,7 +344,7 @@ static void check_runs(const struct vex_runs *runs, const bool *in, bool far)
         count += vex_run_live(run, first, end);
     }
     for (uint32_t slot = 0; slot < PAIRS; slot++) {
-        bool inside = in[slot] && key_for(slot, far) >= lo && key_for(slot, far) <= hi;
+        bool inside = in[slot] && key_for(slot, width) >= lo && key_for(slot, width) <= hi;
         good = good && has(bits, slot) == inside;
         count -= inside;
     }
@@ -357,40 +375,41 @@ static void test_runs(void)
     static bool in[PAIRS];
     uint64_t *bits = new_bits();
 
-    for (int mode = 0; mode < 4; mode++) {
-        bool far = mode % 2 == 1, prepares = mode >= 2, published = false, merged = false;
+    for (unsigned mode = 0; mode < 8; mode++) {
+        unsigned width = 1u << mode % 4;
+        bool prepares = mode >= 4, published = false, merged = false;
         struct vex_runs runs;
         memset(in, 0, sizeof in);
         memset(bits, 0, WORDS * sizeof *bits);
         vex_runs_init(&runs, 8);
         for (uint32_t i = 0; i < 4 * PAIRS; i++) {
             uint32_t slot = kit_below(PAIRS);
-            struct vex_run_key key = {key_for(slot, far), 0};
+            struct vex_run_key key = {key_for(slot, width), 0};
             if (!in[slot])
                 vex_runs_add(&runs, key, slot);
             else
                 CU_ASSERT(vex_runs_remove(&runs, key, slot));
             in[slot] = !in[slot];
             if (prepares && i % 5000 == 0 && vex_runs_prepare(&runs)) {
-                check_runs(&runs, in, far);
+                check_runs(&runs, in, width);
                 vex_runs_publish(&runs);
                 published = true;
             }
             merged = merged || runs.level[0].count > 0;
             if (i % 40000 == 1)
-                check_runs(&runs, in, far);
+                check_runs(&runs, in, width);
         }
         CU_ASSERT(merged && published == prepares);
-        CU_ASSERT(runs.level[0].width == (far ? 8 : 4));
+        CU_ASSERT(runs.level[0].width == width);
         CU_ASSERT(!vex_runs_remove(&runs, (struct vex_run_key){12345, 0}, 3));
         for (uint32_t slot = 0; slot < PAIRS; slot += 3) {
             put(bits, slot);
             in[slot] = false;
         }
         vex_runs_forget(&runs, bits, PAIRS);
-        check_runs(&runs, in, far);
+        check_runs(&runs, in, width);
         load_runs(&runs);
-        check_runs(&runs, in, far);
+        check_runs(&runs, in, width);
         vex_runs_done(&runs);
     }
     vex_mem_free(bits);

@@ -126,15 +126,17 @@ static int lower_scroll(struct vex_call *call, void *state)
 uint64_t vex_qdrant_cost_scroll(struct vex_service *service, struct vex_call *call)
 {
     struct scroll_read *read = vex_qread_lowered(call, sizeof *read, lower_scroll);
-    uint64_t points;
+    uint64_t cost;
 
     (void)service;
     if (read->base.code < 0)
         return 0;
-    points = read->scroll.limit < 1000000 ? read->scroll.limit * VEX_POINT_NS : UINT32_MAX;
-    if (read->scroll.filter != NULL || read->scroll.order_by != NULL)
+    if (read->scroll.order_by != NULL)
         return vex_read_cost_scan(read->base.collection, true);
-    return points;
+    cost = read->scroll.limit < 1000000 ? read->scroll.limit * VEX_POINT_NS : UINT32_MAX;
+    if (read->scroll.filter != NULL)
+        cost += vex_read_cost_filter(read->base.collection, read->scroll.filter, read->scroll.limit);
+    return cost;
 }
 
 int vex_qdrant_scroll(struct vex_service *service, struct vex_call *call)
@@ -186,7 +188,9 @@ uint64_t vex_qdrant_cost_count(struct vex_service *service, struct vex_call *cal
     struct count_read *read = vex_qread_lowered(call, sizeof *read, lower_count);
 
     (void)service;
-    return read->base.code < 0 || read->filter == NULL ? 0 : vex_read_cost_scan(read->base.collection, true);
+    return read->base.code < 0 || read->filter == NULL
+               ? 0
+               : vex_read_cost_filter(read->base.collection, read->filter, UINT64_MAX);
 }
 
 int vex_qdrant_count(struct vex_service *service, struct vex_call *call)

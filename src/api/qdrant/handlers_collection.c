@@ -1,5 +1,6 @@
 /* Handlers of collections: create, look at, change, drop. */
 #include "api/qdrant/strict.h"
+#include "engine/graph_set.h"
 
 /* Plain names are those of the default tenant and database. */
 static struct vex_str name_of(const char *name)
@@ -178,7 +179,7 @@ static const char *time_left(struct vex_call *call, const struct vex_index_info 
 
 /* What goes on in the background is told in words: the schema has no field for it. */
 static void lift_progress(struct vex_call *call, const struct vex_index_info *infos, uint32_t count,
-                          Qdrant__CollectionInfo *out)
+                          bool automatic, Qdrant__CollectionInfo *out)
 {
     out->warnings = VEX_ARENA_ARRAY(&call->arena, Qdrant__CollectionWarning *, count + 1);
     for (uint32_t i = 0; i < count; i++) {
@@ -196,10 +197,31 @@ static void lift_progress(struct vex_call *call, const struct vex_index_info *in
     }
     if (out->n_warnings != 0)
         out->status = QDRANT__COLLECTION_STATUS__Yellow;
+    if (!automatic)
+        return;
+    out->warnings[out->n_warnings] =
+        VEX_MESSAGE(call, Qdrant__CollectionWarning, qdrant__collection_warning__descriptor);
+    out->warnings[out->n_warnings++]->message =
+        vex_arena_printf(&call->arena, "fields that are often filtered on without a payload index get one "
+                                       "automatically (engine.auto_index)");
+}
+
+static int lift_graphs(struct vex_call *call, struct vex_collection *collection, Qdrant__CollectionInfo *out)
+{
+    struct vex_graph_info *graphs;
+    uint32_t count;
+    int code = vex_collection_graphs(collection, &call->arena, &graphs, &count, &call->err);
+
+    for (uint32_t i = 0; code == 0 && i < count; i++) {
+        out->indexed_vectors_count += graphs[i].linked;
+        if (graphs[i].building)
+            out->status = QDRANT__COLLECTION_STATUS__Yellow;
+    }
+    return code;
 }
 
 static int lift_info(struct vex_call *call, struct vex_collection *collection,
-                     const struct vex_collection_info *info, Qdrant__CollectionInfo *out)
+                     const struct vex_collection_info *info, bool automatic, Qdrant__CollectionInfo *out)
 {
     struct vex_collection_stats stats;
     struct vex_index_info *indexes;
@@ -226,8 +248,8 @@ static int lift_info(struct vex_call *call, struct vex_collection *collection,
     out->created_at->seconds = (int64_t)(info->created_us / 1000000);
     out->created_at->nanos = (int32_t)(info->created_us % 1000000 * 1000);
     lift_schema(call, info->config, indexes, index_count, out);
-    lift_progress(call, indexes, index_count, out);
-    return 0;
+    lift_progress(call, indexes, index_count, automatic, out);
+    return lift_graphs(call, collection, out);
 }
 
 uint64_t vex_qdrant_cost_get_collection(struct vex_service *service, struct vex_call *call)
@@ -245,12 +267,11 @@ int vex_qdrant_get_collection(struct vex_service *service, struct vex_call *call
     struct vex_collection_info info;
     int code = vex_qdrant_find(call, in->collection_name, &collection);
 
-    (void)service;
     if (code < 0)
         return code;
     vex_collection_info(collection, &call->arena, &info);
     out->result = VEX_MESSAGE(call, Qdrant__CollectionInfo, qdrant__collection_info__descriptor);
-    code = lift_info(call, collection, &info, out->result);
+    code = lift_info(call, collection, &info, vex_engine_auto_index(service->engine), out->result);
     vex_config_unref(info.config);
     vex_collection_unref(collection);
     return code;

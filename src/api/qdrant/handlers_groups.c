@@ -139,6 +139,8 @@ static int lower_groups(struct vex_call *call, void *state)
         (code = vex_qread_begin(call, &read->base, in.collection_name, in.has_timeout, in.timeout)) < 0 ||
         (code = check_strict(call, read, &in)) < 0 || (code = lower_lookup(call, in.lookup, read)) < 0)
         return code;
+    if (read->query.kind == VEX_QUERY_TEXT)
+        return vex_qdrant_unbuilt_part(call, "text query in groups");
     g->nearest = read->query.nearest;
     g->limit = in.limit;
     g->size = in.size;

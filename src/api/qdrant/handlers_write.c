@@ -150,6 +150,38 @@ struct waiting {
 
 #define WAITING(in) ((struct waiting){(in)->wait, (in)->has_timeout, (in)->timeout})
 
+/* A single vector for a name that holds several counts as one row. */
+static void widen_points(const struct vex_config *config, struct vex_point *points, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < points[i].vector_count; j++) {
+            struct vex_vector_value *v = &points[i].vectors[j];
+            const struct vex_vector_params *params =
+                v->kind == VEX_VECTOR_DENSE ? vex_config_vector(config, v->name) : NULL;
+
+            if (params != NULL && params->kind == VEX_VECTOR_MULTI) {
+                v->kind = VEX_VECTOR_MULTI;
+                v->rows = 1;
+            }
+        }
+}
+
+static void widen_vectors(struct vex_collection *collection, struct vex_op *ops, size_t count)
+{
+    struct vex_config *config = vex_collection_config(collection);
+    bool several = false;
+
+    for (uint32_t i = 0; i < config->vector_count; i++)
+        several = several || config->vectors[i].kind == VEX_VECTOR_MULTI;
+    for (size_t i = 0; several && i < count; i++) {
+        if (ops[i].kind == VEX_OP_UPSERT)
+            widen_points(config, ops[i].upsert.points, ops[i].upsert.count);
+        else if (ops[i].kind == VEX_OP_UPDATE_VECTORS)
+            widen_points(config, ops[i].vectors.points, ops[i].vectors.count);
+    }
+    vex_config_unref(config);
+}
+
 static int submit_all(struct vex_service *service, struct vex_call *call, const char *collection_name,
                       Qdrant__PointsUpdateOperation *const *operations, size_t count, struct waiting w)
 {
@@ -166,6 +198,7 @@ static int submit_all(struct vex_service *service, struct vex_call *call, const 
     code = vex_qdrant_find(call, collection_name, &collection);
     if (code < 0)
         return code;
+    widen_vectors(collection, ops, count);
     code = check_strict(call, collection, operations, ops, count, w.has_timeout, w.timeout);
     if (code == 0 && count != 0) /* an empty batch is fine and does nothing */
         code = vex_qdrant_submit(service, call, collection, ops, (uint32_t)count, w.wait, w.has_timeout,

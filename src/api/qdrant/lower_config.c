@@ -1,7 +1,7 @@
 /* Lowering configurations: the vectors become the engine's typed ones, all the rest is kept as the document
  * the client wrote, a packed CollectionConfig. Defaults are not stored: they are filled in where the
  * configuration is shown. */
-#include "api/qdrant/qdrant.h"
+#include "api/qdrant/strict.h"
 
 int vex_lower_distance(struct vex_call *call, int in, enum vex_distance *ret)
 {
@@ -118,6 +118,46 @@ int vex_qdrant_doc(struct vex_call *call, const struct vex_config *config, Qdran
     return *ret != NULL ? 0 : vex_err_set(&call->err, VEX_ECORRUPT, "the stored configuration can't be read");
 }
 
+static uint32_t at_most_u32(uint64_t value)
+{
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
+/* What is set in `in` is laid over what is there. */
+static void lower_hnsw(const Qdrant__HnswConfigDiff *in, struct vex_graph_settings *ret)
+{
+    if (in == NULL)
+        return;
+    if (in->has_m) {
+        ret->never = in->m == 0;
+        ret->m = at_most_u32(in->m);
+    }
+    if (in->has_ef_construct)
+        ret->ef_construct = at_most_u32(in->ef_construct);
+    if (in->has_full_scan_threshold)
+        ret->full_scan_kb = in->full_scan_threshold != 0 ? at_most_u32(in->full_scan_threshold) : 1;
+}
+
+/* The document says how dense names get their graphs: the collection's settings, and the name's own over them. */
+static void lower_graphs(struct vex_config *config, const Qdrant__CollectionConfig *doc)
+{
+    const Qdrant__OptimizersConfigDiff *optimizer = doc->optimizer_config;
+
+    for (uint32_t i = 0; i < config->vector_count; i++) {
+        struct vex_graph_settings settings = {0};
+        const Qdrant__VectorParams *own = vex_doc_find_vector(doc, config->vectors[i].name);
+
+        if (config->vectors[i].kind != VEX_VECTOR_DENSE)
+            continue;
+        if (optimizer != NULL && optimizer->has_indexing_threshold)
+            settings.threshold_kb =
+                optimizer->indexing_threshold != 0 ? optimizer->indexing_threshold : VEX_GRAPH_THRESHOLD_OFF;
+        lower_hnsw(doc->hnsw_config, &settings);
+        lower_hnsw(own != NULL ? own->hnsw_config : NULL, &settings);
+        config->vectors[i].graph = settings;
+    }
+}
+
 void vex_qdrant_set_doc(struct vex_call *call, struct vex_config *config, const Qdrant__CollectionConfig *doc)
 {
     size_t len = protobuf_c_message_get_packed_size(&doc->base);
@@ -125,6 +165,7 @@ void vex_qdrant_set_doc(struct vex_call *call, struct vex_config *config, const 
 
     protobuf_c_message_pack(&doc->base, bytes);
     vex_config_set_doc(config, VEX_DOC_QDRANT, vex_str((const char *)bytes, len));
+    lower_graphs(config, doc);
 }
 
 int vex_lower_create(struct vex_call *call, const Qdrant__CreateCollection *in, struct vex_config *config)
@@ -160,7 +201,7 @@ int vex_lower_create(struct vex_call *call, const Qdrant__CreateCollection *in, 
     doc.optimizer_config = in->optimizers_config;
     doc.wal_config = in->wal_config;
     doc.quantization_config = in->quantization_config;
-    doc.strict_mode_config = in->strict_mode_config;
+    doc.strict_mode_config = vex_strict_of_new(call, in->strict_mode_config);
     doc.n_metadata = in->n_metadata;
     doc.metadata = (Qdrant__CollectionConfig__MetadataEntry **)(void *)in->metadata;
     vex_qdrant_plain_metadata(call, &doc.n_metadata, (void ***)(void *)&doc.metadata);

@@ -135,6 +135,28 @@ static int lower_params(struct vex_call *call, const Qdrant__PayloadIndexParams 
     }
 }
 
+/* All eight kinds have the option. */
+static int lower_nested(struct vex_call *call, const Qdrant__PayloadIndexParams *in,
+                        const struct vex_path *path, struct vex_index_params *ret)
+{
+    /* The members of the oneof share one place. */
+    const ProtobufCMessage *params = &in->keyword_index_params->base;
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(params->descriptor, "nested");
+    const char *nested =
+        field != NULL ? *(const char *const *)(const void *)((const char *)params + field->offset) : NULL;
+    struct vex_path array;
+    uint32_t elements;
+    int code;
+
+    if (nested == NULL)
+        return 0;
+    if ((code = vex_lower_path(call, nested, &array)) < 0)
+        return code;
+    ret->nested = vex_str_c(nested);
+    return vex_index_nested(&call->arena, path, ret->nested, &elements, &call->err);
+}
+
 int vex_lower_index(struct vex_call *call, const Qdrant__CreateFieldIndexCollection *in,
                     struct vex_index_params *ret)
 {
@@ -154,5 +176,7 @@ int vex_lower_index(struct vex_call *call, const Qdrant__CreateFieldIndexCollect
     bytes = vex_arena_alloc(&call->arena, len + 1);
     protobuf_c_message_pack(&in->field_index_params->base, bytes);
     ret->doc = vex_str((const char *)bytes, len);
+    if ((code = lower_nested(call, in->field_index_params, &path, ret)) < 0)
+        return code;
     return lower_params(call, in->field_index_params, ret);
 }

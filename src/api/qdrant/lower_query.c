@@ -1,7 +1,11 @@
 /* Lowering selectors of answers, searches and queries. */
+#include <math.h>
+
 #include "api/qdrant/qdrant.h"
 
 #define LIMIT_DEFAULT 10
+#define BM25_K        1.2
+#define BM25_B        0.75
 
 static int lower_paths(struct vex_call *call, char *const *texts, size_t count,
                        struct vex_payload_selector *ret)
@@ -220,6 +224,38 @@ static int lower_recommend(struct vex_call *call, const Qdrant__QueryPoints *in,
     return 0;
 }
 
+/* The rules of requests have seen to k and b, but for numbers that are none. */
+static int check_bm25(struct vex_call *call, const struct vex_text_query *text)
+{
+    if (!(text->k >= 0 && isfinite(text->k)))
+        return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                           "Validation failed: BM25 k1 must be finite and non-negative, got %g", text->k);
+    if (!(text->b >= 0 && text->b <= 1))
+        return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                           "Validation failed: BM25 b must be finite and within [0, 1], got %g", text->b);
+    return 0;
+}
+
+/* `using` is the payload field here. What queries have in common is filled in when all of it is lowered. */
+static int lower_text(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_text_query *ret)
+{
+    const Qdrant__TextQuery *query = in->query->text;
+    const Qdrant__Bm25Params *bm25 =
+        query->scoring_case == QDRANT__TEXT_QUERY__SCORING_BM25 ? query->bm25 : NULL;
+    int code;
+
+    if (in->using_ == NULL)
+        return vex_err_set(&call->err, VEX_EBAD_INPUT,
+                           "A text query needs `using` to name the payload field to search");
+    ret->text = vex_str_c(query->query != NULL ? query->query : "");
+    ret->k = bm25 != NULL && bm25->has_k ? (double)bm25->k : BM25_K;
+    ret->b = bm25 != NULL && bm25->has_b ? (double)bm25->b : BM25_B;
+    if ((code = check_bm25(call, ret)) < 0 || (code = vex_lower_path(call, in->using_, &ret->field)) < 0 ||
+        in->params == NULL || in->params->idf == NULL)
+        return code;
+    return vex_lower_filter(call, in->params->idf->corpus, &ret->corpus);
+}
+
 /* Kinds of queries that are not answered, after the peer's own objections to them. */
 static int refuse_kind(struct vex_call *call, const Qdrant__QueryPoints *in)
 {
@@ -243,8 +279,6 @@ static int refuse_kind(struct vex_call *call, const Qdrant__QueryPoints *in)
         return vex_qdrant_unbuilt_part(call, "mmr query");
     case QDRANT__QUERY__VARIANT_RELEVANCE_FEEDBACK:
         return vex_qdrant_unbuilt_part(call, "relevance feedback query");
-    case QDRANT__QUERY__VARIANT_TEXT:
-        return vex_qdrant_unbuilt_part(call, "text query");
     default:
         return vex_qdrant_malformed(call, "Query variant is missing");
     }
@@ -290,6 +324,9 @@ static int lower_kind(struct vex_call *call, const Qdrant__QueryPoints *in, stru
         return lower_nearest(call, in, in->query->nearest, ret);
     case QDRANT__QUERY__VARIANT_RECOMMEND:
         return lower_recommend(call, in, &ret->nearest);
+    case QDRANT__QUERY__VARIANT_TEXT:
+        ret->kind = VEX_QUERY_TEXT;
+        return lower_text(call, in, &ret->text);
     case QDRANT__QUERY__VARIANT_ORDER_BY:
         ret->kind = VEX_QUERY_ORDER;
         return vex_lower_order_by(call, in->query->order_by, &ret->order_by);
@@ -300,6 +337,20 @@ static int lower_kind(struct vex_call *call, const Qdrant__QueryPoints *in, stru
     default:
         return refuse_kind(call, in);
     }
+}
+
+static void finish_text(struct vex_lowered_query *query)
+{
+    const struct vex_nearest *n = &query->nearest;
+    struct vex_text_query *text = &query->text;
+
+    text->filter = n->filter;
+    text->limit = n->limit;
+    text->offset = n->offset;
+    text->has_threshold = n->has_threshold;
+    text->threshold = n->threshold;
+    text->payload = n->payload;
+    text->vectors = n->vectors;
 }
 
 int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_lowered_query *ret)
@@ -319,9 +370,11 @@ int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct
         return code;
     if (in->n_prefetch != 0)
         return vex_qdrant_unbuilt_part(call, "prefetch");
-    if ((code = vex_lower_with_payload(call, in->with_payload, false, &n->payload)) < 0)
+    if ((code = vex_lower_with_payload(call, in->with_payload, false, &n->payload)) < 0 ||
+        (code = vex_lower_with_vectors(call, in->with_vectors, &n->vectors)) < 0)
         return code;
-    return vex_lower_with_vectors(call, in->with_vectors, &n->vectors);
+    finish_text(ret);
+    return 0;
 }
 
 struct vex_scroll vex_lowered_scroll(const struct vex_lowered_query *query)

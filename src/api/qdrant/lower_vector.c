@@ -1,27 +1,12 @@
 /* Lowering vectors and points of writes, and vectors of queries. Values stay where the message has them. */
-#include <math.h>
-
 #include "api/qdrant/qdrant.h"
 
-int vex_lower_finite(struct vex_call *call, const float *values, size_t count)
-{
-    /* x - x is zero for every finite x and NaN for the others: one sum tells, without a branch per element.
-     */
-    float sum = 0;
-
-    for (size_t i = 0; i < count; i++)
-        sum += values[i] - values[i];
-    if (sum == 0)
-        return 0;
-    return vex_err_set(&call->err, VEX_EBAD_INPUT, "Vector must not contain NaN or infinite values");
-}
-
-static int lower_dense(struct vex_call *call, const float *values, size_t count, struct vex_vector_value *ret)
+static int lower_dense(const float *values, size_t count, struct vex_vector_value *ret)
 {
     ret->kind = VEX_VECTOR_DENSE;
     ret->values = values;
     ret->count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
-    return vex_lower_finite(call, values, count);
+    return 0;
 }
 
 static int lower_sparse(struct vex_call *call, const float *values, size_t value_count,
@@ -34,7 +19,7 @@ static int lower_sparse(struct vex_call *call, const float *values, size_t value
     ret->values = values;
     ret->indices = indices;
     ret->count = (uint32_t)value_count;
-    return vex_lower_finite(call, values, value_count);
+    return 0;
 }
 
 static int lower_multi(struct vex_call *call, const Qdrant__MultiDenseVector *in,
@@ -53,7 +38,7 @@ static int lower_multi(struct vex_call *call, const Qdrant__MultiDenseVector *in
     ret->values = all;
     ret->count = (uint32_t)size;
     ret->rows = (uint32_t)rows;
-    return vex_lower_finite(call, all, rows * size);
+    return 0;
 }
 
 static int no_inference(struct vex_call *call)
@@ -68,7 +53,7 @@ static int lower_flat(struct vex_call *call, const Qdrant__Vector *in, struct ve
     if (in->indices != NULL)
         return lower_sparse(call, in->data, in->n_data, in->indices->data, in->indices->n_data, ret);
     if (!in->has_vectors_count || in->vectors_count == 0)
-        return lower_dense(call, in->data, in->n_data, ret);
+        return lower_dense(in->data, in->n_data, ret);
     if (in->n_data == 0 || in->n_data % in->vectors_count != 0)
         return vex_qdrant_malformed(call, "vectors_count %u does not divide the vector's length %zu",
                                     in->vectors_count, in->n_data);
@@ -76,7 +61,7 @@ static int lower_flat(struct vex_call *call, const Qdrant__Vector *in, struct ve
     ret->values = in->data;
     ret->rows = in->vectors_count;
     ret->count = (uint32_t)(in->n_data / in->vectors_count);
-    return vex_lower_finite(call, in->data, in->n_data);
+    return 0;
 }
 
 int vex_lower_vector(struct vex_call *call, const Qdrant__Vector *in, struct vex_vector_value *ret)
@@ -85,7 +70,7 @@ int vex_lower_vector(struct vex_call *call, const Qdrant__Vector *in, struct vex
         return vex_qdrant_malformed(call, "Expected some vectors");
     switch (in->vector_case) {
     case QDRANT__VECTOR__VECTOR_DENSE:
-        return lower_dense(call, in->dense->data, in->dense->n_data, ret);
+        return lower_dense(in->dense->data, in->dense->n_data, ret);
     case QDRANT__VECTOR__VECTOR_SPARSE:
         return lower_sparse(call, in->sparse->values, in->sparse->n_values, in->sparse->indices,
                             in->sparse->n_indices, ret);
@@ -102,7 +87,7 @@ int vex_lower_vector_input(struct vex_call *call, const Qdrant__VectorInput *in,
 {
     switch (in->variant_case) {
     case QDRANT__VECTOR_INPUT__VARIANT_DENSE:
-        return lower_dense(call, in->dense->data, in->dense->n_data, ret);
+        return lower_dense(in->dense->data, in->dense->n_data, ret);
     case QDRANT__VECTOR_INPUT__VARIANT_SPARSE:
         return lower_sparse(call, in->sparse->values, in->sparse->n_values, in->sparse->indices,
                             in->sparse->n_indices, ret);

@@ -58,7 +58,6 @@ int vex_lower_time(struct vex_call *call, const Google__Protobuf__Timestamp *in,
 int vex_lower_vector(struct vex_call *call, const Qdrant__Vector *in, struct vex_vector_value *ret);
 int vex_lower_vector_input(struct vex_call *call, const Qdrant__VectorInput *in,
                            struct vex_vector_value *ret);
-int vex_lower_finite(struct vex_call *call, const float *values, size_t count);
 int vex_lower_points(struct vex_call *call, Qdrant__PointStruct *const *in, size_t count,
                      struct vex_point **ret);
 int vex_lower_point_vectors(struct vex_call *call, Qdrant__PointVectors *const *in, size_t count,
@@ -72,17 +71,18 @@ int vex_lower_selector(struct vex_call *call, const Qdrant__PointsSelector *in, 
                        struct vex_selector *ret);
 int vex_lower_operation(struct vex_call *call, const Qdrant__PointsUpdateOperation *in, struct vex_op *ret);
 
-/* A lowered query: nearest neighbours, or a list of points: by id, by a field's values or drawn at random. Everything but the
- * order is in `nearest` in all cases. */
+/* A lowered query: nearest neighbours, texts that match best, or a list of points: by id, by a field's values or drawn at random.
+ * Everything but the order is in `nearest` in all cases. */
 struct vex_lowered_query {
-    enum { VEX_QUERY_NEAREST, VEX_QUERY_LIST, VEX_QUERY_ORDER, VEX_QUERY_SAMPLE } kind;
+    enum { VEX_QUERY_NEAREST, VEX_QUERY_TEXT, VEX_QUERY_LIST, VEX_QUERY_ORDER, VEX_QUERY_SAMPLE } kind;
     struct vex_nearest nearest;
+    struct vex_text_query text;
     struct vex_order_by order_by;
     bool elsewhere; /* its example is a point of another collection */
 };
 int vex_lower_search(struct vex_call *call, const Qdrant__SearchPoints *in, struct vex_lowered_query *ret);
 int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_lowered_query *ret);
-/* The scroll that answers a query which is not nearest; its order_by points into the query. */
+/* The scroll that answers a list of points; its order_by points into the query. */
 struct vex_scroll vex_lowered_scroll(const struct vex_lowered_query *query);
 int vex_lower_order_by(struct vex_call *call, const Qdrant__OrderBy *in, struct vex_order_by *ret);
 /* A payload index from its type or parameters; `field` is checked. Strings stay in the request or the arena. */

@@ -98,7 +98,7 @@ int vex_search_find_ids(struct vex_call *call, struct vex_collection *collection
     return code;
 }
 
-/* Such points have the score that the peer gives them, and no version. */
+/* Points of a list have the score that the peer gives them, and no version. */
 int vex_search_list(struct vex_call *call, struct vex_collection *collection,
                     const struct vex_lowered_query *query, struct vex_read_context *context,
                     struct vex_hits *ret)
@@ -106,7 +106,11 @@ int vex_search_list(struct vex_call *call, struct vex_collection *collection,
     struct vex_scroll scroll = vex_lowered_scroll(query);
     struct vex_id next;
     bool has_next;
-    int code = vex_read_scroll(collection, &scroll, context, ret, &has_next, &next, &call->err);
+    int code;
+
+    if (query->kind == VEX_QUERY_TEXT)
+        return vex_read_text(collection, &query->text, context, ret, &call->err);
+    code = vex_read_scroll(collection, &scroll, context, ret, &has_next, &next, &call->err);
 
     for (size_t i = 0; code == 0 && i < ret->count; i++) {
         ret->hits[i].score = 1;

@@ -14,7 +14,7 @@ int vex_search_tokens(struct vex_call *call, struct vex_collection *collection,
 /* VEX_ENOT_FOUND when a point that the query refers to is not there. */
 int vex_search_find_ids(struct vex_call *call, struct vex_collection *collection,
                         const struct vex_lowered_query *query, struct vex_read_context *context);
-/* Answers a query that is not nearest. */
+/* Answers a query that compares no vectors. */
 int vex_search_list(struct vex_call *call, struct vex_collection *collection,
                     const struct vex_lowered_query *query, struct vex_read_context *context,
                     struct vex_hits *ret);

@@ -17,6 +17,8 @@ struct vex_strict {
 
 int vex_strict_open(struct vex_call *call, struct vex_collection *collection, struct vex_strict *ret);
 void vex_strict_done(struct vex_strict *strict);
+/* What a new collection gets: the configured settings, over which those that were asked for (NULL: none) go. NULL: none at all. */
+Qdrant__StrictModeConfig *vex_strict_of_new(struct vex_call *call, Qdrant__StrictModeConfig *asked);
 
 /* ---- reads ---- */
 

@@ -106,6 +106,24 @@ static int not_empty(void *arg, struct vex_value v)
     return !is_empty(v);
 }
 
+static int lacks(void *arg, struct vex_value v)
+{
+    return vex_value_kind(v) == VEX_VALUE_MAP && vex_path_each(arg, v, not_empty, NULL) == 0;
+}
+
+/* Whether any element lacks the field, or nothing is there at all. */
+static bool match_empty(const struct vex_cond *cond, struct vex_value payload)
+{
+    struct vex_path above = cond->path, rest = cond->path;
+
+    if (cond->bound.elements == 0)
+        return vex_path_each(&cond->path, payload, not_empty, NULL) == 0;
+    above.count = cond->bound.elements;
+    rest.steps += cond->bound.elements;
+    rest.count -= cond->bound.elements;
+    return vex_path_each(&above, payload, lacks, &rest) != 0;
+}
+
 static int holds_null(void *arg, struct vex_value v)
 {
     struct vex_value_iter it;
@@ -194,7 +212,7 @@ static bool match_cond(const struct vex_cond *cond, const struct subject *subjec
     case VEX_COND_VALUES_COUNT:
         return match_values_count(cond, subject->payload);
     case VEX_COND_IS_EMPTY:
-        return vex_path_each(&cond->path, subject->payload, not_empty, NULL) == 0;
+        return match_empty(cond, subject->payload);
     case VEX_COND_IS_NULL:
         return vex_path_each(&cond->path, subject->payload, holds_null, NULL) != 0;
     case VEX_COND_HAS_ID:

@@ -30,7 +30,7 @@ static bool in_box(struct vex_geo p, struct vex_geo top_left, struct vex_geo bot
     return lon && p.lat < top_left.lat && p.lat > bottom_right.lat;
 }
 
-static double distance(struct vex_geo a, struct vex_geo b)
+double vex_geo_distance(struct vex_geo a, struct vex_geo b)
 {
     double half_lat = sin(RADIANS(b.lat - a.lat) / 2), half_lon = sin(RADIANS(b.lon - a.lon) / 2);
     double h = half_lat * half_lat + cos(RADIANS(a.lat)) * cos(RADIANS(b.lat)) * half_lon * half_lon;
@@ -77,20 +77,24 @@ static bool in_polygon(struct vex_geo p, const struct vex_cond *cond)
     return true;
 }
 
-bool vex_match_geo(const struct vex_cond *cond, struct vex_value v)
+bool vex_match_geo_point(const struct vex_cond *cond, struct vex_geo p)
 {
-    struct vex_geo p;
-
-    if (!coordinate(v, VEX_STR("lat"), &p.lat) || !coordinate(v, VEX_STR("lon"), &p.lon))
-        return false;
     switch (cond->kind) {
     case VEX_COND_GEO_BOX:
         return in_box(p, cond->geo_box.top_left, cond->geo_box.bottom_right);
     case VEX_COND_GEO_RADIUS:
-        return distance(p, cond->geo_radius.center) < cond->geo_radius.meters;
+        return vex_geo_distance(p, cond->geo_radius.center) < cond->geo_radius.meters;
     case VEX_COND_GEO_POLYGON:
         return in_polygon(p, cond);
     default:
         return false;
     }
+}
+
+bool vex_match_geo(const struct vex_cond *cond, struct vex_value v)
+{
+    struct vex_geo p;
+
+    return coordinate(v, VEX_STR("lat"), &p.lat) && coordinate(v, VEX_STR("lon"), &p.lon) &&
+           vex_match_geo_point(cond, p);
 }

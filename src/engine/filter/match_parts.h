@@ -1,4 +1,4 @@
-/* The parts of matching that have files of their own; for match.c and tree.c only. All are thread-safe;
+/* The parts of matching that have files of their own; for match.c, tree.c and the payload indexes only. All are thread-safe;
  * nothing is allocated but by analyzers of text indexes. */
 #ifndef VEX_ENGINE_FILTER_MATCH_PARTS_H
 #define VEX_ENGINE_FILTER_MATCH_PARTS_H
@@ -12,6 +12,9 @@ void vex_bind_words(struct vex_arena *arena, struct vex_cond *cond);
 
 /* match_geo.c: v is {"lon": number, "lat": number} and lies within the condition's shape. */
 bool vex_match_geo(const struct vex_cond *cond, struct vex_value v);
+bool vex_match_geo_point(const struct vex_cond *cond, struct vex_geo p);
+/* Metres between two points; what vex_match_geo compares with the radius. */
+double vex_geo_distance(struct vex_geo a, struct vex_geo b);
 
 /* match_values.c: a single value (not one of its elements) against ANY, EXCEPT, NUMBERS, RANGE; sorting for
  * binary search. */

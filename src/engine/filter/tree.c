@@ -87,6 +87,10 @@ static int bind_cond(struct vex_cond *cond, struct vex_filter_binding *binding, 
     switch (cond->kind) {
     case VEX_COND_FILTER:
         return bind_filter(cond->sub, binding, place, depth + 1, err);
+    case VEX_COND_IS_EMPTY:
+        cond->bound.elements =
+            place == NULL && binding->elements != NULL ? binding->elements(binding->arg, &cond->path) : 0;
+        return 0;
     case VEX_COND_NESTED:
         return bind_filter(cond->sub, binding, &inner, depth + 1, err);
     case VEX_COND_ANY:

@@ -111,6 +111,8 @@ struct vex_cond {
         const struct vex_analyzer *analyzer; /* TEXT, TEXT_ANY, PHRASE */
         struct vex_str *words;               /* TEXT, TEXT_ANY: tokens, sorted, unique; PHRASE: in sequence */
         uint32_t word_count;
+        uint32_t
+            elements; /* IS_EMPTY: steps that lead to elements, each of which is asked; 0: the whole is */
         uint32_t *borders; /* PHRASE: failure function over its words */
     } bound;
 };
@@ -138,6 +140,8 @@ struct vex_filter_binding {
     uint64_t (*vector_bit)(void *arg, struct vex_str name);
     /* What texts under a path are cut with; NULL, or a NULL answer: vex_analyzer_default. */
     const struct vex_analyzer *(*analyzer)(void *arg, const struct vex_path *path);
+    /* Steps of a path that lead to the elements which are looked at one by one; 0, or NULL: none are. */
+    uint32_t (*elements)(void *arg, const struct vex_path *path);
     void *arg;
     struct vex_regex **regexes; /* the binding's */
     uint32_t regex_count;

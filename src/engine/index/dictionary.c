@@ -11,11 +11,13 @@
 #include "base/mem.h"
 #include "engine/index/dictionary.h"
 
-#define BLOCK_TERMS 16u
+#define BLOCK_TERMS VEX_TERM_GROUP
 #define DEAD        0u
 #define FAR         255u
 #define FAR_SIZE    (1 + sizeof(uint32_t) + sizeof(char *))
 #define TABLE_MIN   16u
+#define BATCH       32u /* texts looked up together */
+#define BLOCK_LINES 5u  /* cache lines of a block that are fetched ahead: 16 terms of about 20 bytes */
 
 struct vex_dict_block {
     uint32_t size; /* of data */
@@ -319,6 +321,71 @@ int vex_dict_each(const struct vex_dict *dict, int (*fn)(void *arg, uint32_t id,
         }
     }
     return 0;
+}
+
+int vex_dict_each_of(const struct vex_dict *dict, uint32_t first, uint32_t mask,
+                     int (*fn)(void *arg, uint32_t id, struct vex_str key), void *arg)
+{
+    const uint8_t *at = dict->blocks[first / BLOCK_TERMS]->data;
+    struct term term;
+    int stop = 0;
+
+    for (uint32_t id = first; mask != 0 && stop == 0; mask >>= 1, id++, at += term.size) {
+        term = term_at(at);
+        if ((mask & 1) != 0)
+            stop = fn(arg, id, term.key);
+    }
+    return stop;
+}
+
+void vex_dict_prefetch(const struct vex_dict *dict, uint32_t first)
+{
+    const char *at;
+
+    if (first >= dict->end)
+        return;
+    at = (const char *)dict->blocks[first / BLOCK_TERMS];
+    for (uint32_t line = 0; line < BLOCK_LINES; line++)
+        __builtin_prefetch(at + line * 64);
+}
+
+/* In stages, so that the misses of several texts overlap: of the table, of the blocks' places, of the blocks. */
+static void find_some(const struct vex_dict *dict, const struct vex_str *keys, uint32_t count, uint32_t *ret)
+{
+    uint64_t hash[BATCH];
+    uint32_t id[BATCH];
+
+    for (uint32_t i = 0; i < count; i++) {
+        hash[i] = hash_of(keys[i]);
+        __builtin_prefetch(&dict->table[home_of(dict, hash[i])]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t at = home_of(dict, hash[i]);
+        id[i] = VEX_TERM_NONE;
+        for (; dict->table[at] != 0 && id[i] == VEX_TERM_NONE; at = after(dict, at)) {
+            uint32_t likely = entry_id(dict, dict->table[at]);
+            if (dict->table[at] == entry_of(dict, hash[i], likely))
+                id[i] = likely;
+        }
+        if (id[i] != VEX_TERM_NONE)
+            __builtin_prefetch(&dict->blocks[id[i] / BLOCK_TERMS]);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (id[i] != VEX_TERM_NONE)
+            vex_dict_prefetch(dict, id[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t at = id[i] != VEX_TERM_NONE ? probe(dict, keys[i], hash[i]) : 0;
+        ret[i] =
+            id[i] == VEX_TERM_NONE || dict->table[at] == 0 ? VEX_TERM_NONE : entry_id(dict, dict->table[at]);
+    }
+}
+
+void vex_dict_find_all(const struct vex_dict *dict, const struct vex_str *keys, uint32_t count, uint32_t *ret)
+{
+    for (uint32_t i = 0; i < count; i++)
+        ret[i] = VEX_TERM_NONE;
+    for (uint32_t i = 0; i < count && dict->table_size > 0; i += BATCH)
+        find_some(dict, keys + i, count - i < BATCH ? count - i : BATCH, ret + i);
 }
 
 uint64_t vex_dict_bytes(const struct vex_dict *dict)

@@ -39,6 +39,15 @@ uint32_t vex_dict_count(const struct vex_dict *dict);   /* ids in use; they lie 
 /* Calls fn for every term, by ascending id; stops when fn returns non-zero and returns that. Faster than _key for each. */
 int vex_dict_each(const struct vex_dict *dict, int (*fn)(void *arg, uint32_t id, struct vex_str key),
                   void *arg);
+/* The terms of a group, the VEX_TERM_GROUP ids from first on (a multiple of that), whose bit is set; all are in use. */
+#define VEX_TERM_GROUP 16u
+int vex_dict_each_of(const struct vex_dict *dict, uint32_t first, uint32_t mask,
+                     int (*fn)(void *arg, uint32_t id, struct vex_str key), void *arg);
+/* Makes ready to read a group soon: only a hint, any id will do. */
+void vex_dict_prefetch(const struct vex_dict *dict, uint32_t first);
+/* Ids of many texts at once, faster than one by one. */
+void vex_dict_find_all(const struct vex_dict *dict, const struct vex_str *keys, uint32_t count,
+                       uint32_t *ret);
 uint64_t vex_dict_bytes(const struct vex_dict *dict);
 /* Ids stay what they are. load: into a fresh one; VEX_ECORRUPT, VEX_ENO_MEMORY: still to be ended by _done. */
 void vex_dict_save(const struct vex_dict *dict, struct vex_buf *out);
@@ -63,10 +72,17 @@ bool vex_postings_remove(struct vex_postings *postings, uint32_t id, uint32_t sl
 bool vex_postings_has(const struct vex_postings *postings, uint32_t id, uint32_t slot);
 uint64_t vex_postings_count(const struct vex_postings *postings, uint32_t id);
 bool vex_postings_empty(const struct vex_postings *postings, uint32_t id);
+void vex_postings_prefetch(const struct vex_postings *postings, const uint32_t *ids,
+                           uint32_t count); /* a hint */
 /* As their namesakes in slots.h, for the slots of one term. */
 void vex_postings_or_into(const struct vex_postings *postings, uint32_t id, uint64_t *bits, uint32_t slots);
 uint64_t vex_postings_count_in(const struct vex_postings *postings, uint32_t id, const uint64_t *bits,
                                uint32_t slots);
+/* Terms of a group (dictionary's) that at least `least` slots hold (at least 1), out of bits when that is not NULL: their mask and
+ * counts. `single`: terms with one slot inline only, whose count is 1; else the others only. */
+uint32_t vex_postings_group(const struct vex_postings *postings, uint32_t first, bool single,
+                            const uint64_t *bits, uint32_t slots, uint64_t least,
+                            uint64_t ret_counts[VEX_TERM_GROUP]);
 int vex_postings_each(const struct vex_postings *postings, uint32_t id, int (*fn)(void *arg, uint32_t slot),
                       void *arg); /* ascending */
 /* Takes the slots of a bitmap out of all terms; calls emptied for every term that has none left through it. */

@@ -13,13 +13,14 @@
 #include "engine/filter/match_parts.h"
 #include "engine/index/private.h"
 #include "engine/index/runs.h"
-#include "engine/point/cbor.h"
 
 #define LEAF          16u   /* points of a cell that are judged one by one */
 #define LEAF_BOX      64u   /* for boxes, which are judged fast */
 #define EXACT_MAX     1024u /* points at the rim that an estimate judges */
 #define EXACT_MAX_BOX 32768u
-#define DEPTH_MAX     32u /* bits of each coordinate */
+#define COARSE_CELLS  1024u /* of a rough look, about */
+#define WIDE_SHARE    16u   /* of the points, that a rough look finds in a wide shape */
+#define DEPTH_MAX     32u   /* bits of each coordinate */
 #define EARTH_RADIUS  6371009.0
 #define SLACK_DEGREES 1e-9 /* what rounding of coordinates may come to, with room to spare */
 #define SLACK_METERS  2.0  /* and of distances: worst for points opposite on the globe */
@@ -167,25 +168,6 @@ struct cell {
 
 enum side { INSIDE, OUTSIDE, RIM };
 
-static bool matches(const struct vex_cond *cond, struct vex_geo p)
-{
-    static const uint8_t lon[] = {0xa2, 0x63, 'l', 'o', 'n', CBOR_DOUBLE};
-    static const uint8_t lat[] = {0x63, 'l', 'a', 't', CBOR_DOUBLE};
-    uint8_t map[sizeof lon + sizeof lat + 2 * sizeof(double)], *at = map;
-    uint64_t bits;
-
-    memcpy(&bits, &p.lon, sizeof bits);
-    bits = __builtin_bswap64(bits);
-    memcpy(at, lon, sizeof lon);
-    memcpy(at + sizeof lon, &bits, sizeof bits);
-    at += sizeof lon + sizeof bits;
-    memcpy(&bits, &p.lat, sizeof bits);
-    bits = __builtin_bswap64(bits);
-    memcpy(at, lat, sizeof lat);
-    memcpy(at + sizeof lat, &bits, sizeof bits);
-    return vex_match_geo(cond, (struct vex_value){map});
-}
-
 static enum side side_of_box(const struct vex_cond *cond, const struct cell *cell)
 {
     double west = cond->geo_box.top_left.lon, east = cond->geo_box.bottom_right.lon;
@@ -213,18 +195,16 @@ static struct vex_geo middle(const struct cell *cell)
  * the parallel nearest to the equator and then along a meridian. */
 static enum side side_of_circle(const struct vex_cond *cond, const struct cell *cell)
 {
-    struct vex_cond circle = *cond;
-    double radian = M_PI / 180, nearest = fmin(fabs(cell->south), fabs(cell->north)), reach;
+    double radian = M_PI / 180, nearest = fmin(fabs(cell->south), fabs(cell->north)), reach, distance;
 
     if (cell->south < 0 && cell->north > 0)
         nearest = 0;
     reach = EARTH_RADIUS * radian *
             ((cell->north - cell->south) / 2 + (cell->east - cell->west) / 2 * cos(nearest * radian));
-    circle.geo_radius.meters = cond->geo_radius.meters - reach - SLACK_METERS;
-    if (matches(&circle, middle(cell)))
+    distance = vex_geo_distance(middle(cell), cond->geo_radius.center);
+    if (distance < cond->geo_radius.meters - reach - SLACK_METERS)
         return INSIDE;
-    circle.geo_radius.meters = cond->geo_radius.meters + reach + SLACK_METERS;
-    return matches(&circle, middle(cell)) ? RIM : OUTSIDE;
+    return distance < cond->geo_radius.meters + reach + SLACK_METERS ? RIM : OUTSIDE;
 }
 
 /* An edge from a to b may touch the cell. */
@@ -261,7 +241,7 @@ static enum side side_of_polygon(const struct vex_cond *cond, const struct cell 
     for (uint32_t i = 0; i < cond->geo_polygon.interior_count; i++)
         if (ring_touches(&cond->geo_polygon.interiors[i], cell))
             return RIM;
-    return matches(cond, middle(cell)) ? INSIDE : OUTSIDE;
+    return vex_match_geo_point(cond, middle(cell)) ? INSIDE : OUTSIDE;
 }
 
 static enum side side_of(const struct vex_cond *cond, const struct cell *cell)
@@ -302,19 +282,43 @@ static bool judges_cells(const struct vex_cond *cond)
     return sane_ring(&cond->geo_polygon.exterior);
 }
 
-/* One point, exactly. A box is the same comparisons as those of a cell; others go through their predicate. */
-static bool holds(const struct vex_cond *cond, struct vex_geo p)
-{
-    struct cell point = {p.lon, p.lon, p.lat, p.lat};
-    enum side side = cond->kind == VEX_COND_GEO_BOX ? side_of_box(cond, &point) : RIM;
+/* A circle as its sine, for points that floats can tell. */
+struct quick {
+    float cos_lat, haversine; /* of the centre; of the radius */
+    bool some;
+};
 
-    return side == INSIDE || (side == RIM && matches(cond, p));
+/* What sinf and cosf of arguments up to a full turn make of a haversine may be off by a quarter of this. */
+#define QUICK_SLACK 4e-6f
+
+static struct quick quick_of(const struct vex_cond *cond)
+{
+    struct vex_geo center = cond->geo_radius.center;
+    double half = cond->geo_radius.meters / (2 * EARTH_RADIUS);
+
+    if (cond->kind != VEX_COND_GEO_RADIUS || !on_globe(center) || !(half > 0 && half < M_PI / 2))
+        return (struct quick){0};
+    return (struct quick){(float)cos(center.lat * M_PI / 180), (float)(sin(half) * sin(half)), true};
+}
+
+/* One point, exactly. */
+static bool holds(const struct vex_cond *cond, const struct quick *quick, struct vex_geo p)
+{
+    if (quick->some) {
+        float lat = sinf((float)((p.lat - cond->geo_radius.center.lat) * (M_PI / 360)));
+        float lon = sinf((float)((p.lon - cond->geo_radius.center.lon) * (M_PI / 360)));
+        float apart = lat * lat + quick->cos_lat * cosf((float)(p.lat * (M_PI / 180))) * lon * lon;
+        if (fabsf(apart - quick->haversine) > QUICK_SLACK)
+            return apart < quick->haversine;
+    }
+    return vex_match_geo_point(cond, p);
 }
 
 /* ---- search ---- */
 
 struct search {
     const struct vex_cond *cond;
+    struct quick quick;
     const struct vex_run *run;
     /* What lies inside: all of it matches; and at the rim. Stop when non-zero. */
     int (*inside)(struct search *search, uint32_t lo, uint32_t hi);
@@ -360,8 +364,10 @@ static int search_runs(const struct geo *geo, struct search *search)
 {
     int stop = 0;
 
+    search->quick = quick_of(search->cond);
     search->cells = judges_cells(search->cond);
-    search->leaf = search->cond->kind == VEX_COND_GEO_BOX ? LEAF_BOX : LEAF;
+    if (search->leaf == 0)
+        search->leaf = search->cond->kind == VEX_COND_GEO_BOX ? LEAF_BOX : LEAF;
     for (int i = 0; i < VEX_RUNS_LEVELS && stop == 0; i++) {
         search->run = &geo->runs.level[i];
         if (search->run->count > 0)
@@ -394,7 +400,8 @@ static int count_rim(struct search *search, uint32_t lo, uint32_t hi)
 static int judge_rim(struct search *search, uint32_t lo, uint32_t hi)
 {
     for (uint32_t i = lo; i < hi; i++)
-        search->sure += !vex_run_stale(search->run, i) && holds(search->cond, point_at(search->run, i));
+        search->sure +=
+            !vex_run_stale(search->run, i) && holds(search->cond, &search->quick, point_at(search->run, i));
     return 0;
 }
 
@@ -412,13 +419,20 @@ static struct vex_index_estimate estimate(const struct vex_index *index, const s
 
     if (!is_geo(cond->kind))
         return (struct vex_index_estimate){0};
+    count.leaf = (uint32_t)(all / COARSE_CELLS);
+    if (count.leaf > LEAF_BOX) { /* a rough look is enough for wide shapes: their rims are long */
+        search_runs(geo, &count);
+        if (count.sure + count.maybe > all / WIDE_SHARE)
+            return vex_estimate_pairs(index, count.sure, count.sure + count.maybe + geo->aside_count, all);
+    }
+    count.sure = count.maybe = count.leaf = 0;
     search_runs(geo, &count);
     count.maybe += geo->aside_count;
     if (count.maybe > (cond->kind == VEX_COND_GEO_BOX ? EXACT_MAX_BOX : EXACT_MAX))
         return vex_estimate_pairs(index, count.sure, count.sure + count.maybe, all);
     search_runs(geo, &judge);
     for (uint32_t i = 0; i < geo->aside_count; i++)
-        judge.sure += holds(cond, (struct vex_geo){geo->aside[i].lon, geo->aside[i].lat});
+        judge.sure += vex_match_geo_point(cond, (struct vex_geo){geo->aside[i].lon, geo->aside[i].lat});
     return vex_estimate_pairs(index, judge.sure, judge.sure, all);
 }
 
@@ -437,7 +451,7 @@ static int set_inside(struct search *search, uint32_t lo, uint32_t hi)
 static int set_rim(struct search *search, uint32_t lo, uint32_t hi)
 {
     for (uint32_t i = lo; i < hi; i++)
-        if (!vex_run_stale(search->run, i) && holds(search->cond, point_at(search->run, i)))
+        if (!vex_run_stale(search->run, i) && holds(search->cond, &search->quick, point_at(search->run, i)))
             set_bit(search, search->run->slots[i]);
     return 0;
 }
@@ -453,7 +467,7 @@ static void match(const struct vex_index *index, const struct vex_cond *cond, ui
         return;
     search_runs(geo, &search);
     for (uint32_t i = 0; i < geo->aside_count; i++)
-        if (holds(cond, (struct vex_geo){geo->aside[i].lon, geo->aside[i].lat}))
+        if (vex_match_geo_point(cond, (struct vex_geo){geo->aside[i].lon, geo->aside[i].lat}))
             set_bit(&search, geo->aside[i].slot);
 }
 
@@ -467,7 +481,7 @@ static int visit_rim(struct search *search, uint32_t lo, uint32_t hi)
     int stop = 0;
 
     for (uint32_t i = lo; i < hi && stop == 0; i++)
-        if (!vex_run_stale(search->run, i) && holds(search->cond, point_at(search->run, i)))
+        if (!vex_run_stale(search->run, i) && holds(search->cond, &search->quick, point_at(search->run, i)))
             stop = search->fn(search->arg, search->run->slots[i]);
     return stop;
 }
@@ -480,7 +494,7 @@ static int each(const struct vex_index *index, const struct vex_cond *cond,
     int stop = search_runs(geo, &search);
 
     for (uint32_t i = 0; i < geo->aside_count && stop == 0; i++)
-        if (holds(cond, (struct vex_geo){geo->aside[i].lon, geo->aside[i].lat}))
+        if (vex_match_geo_point(cond, (struct vex_geo){geo->aside[i].lon, geo->aside[i].lat}))
             stop = fn(arg, geo->aside[i].slot);
     return stop;
 }

@@ -14,7 +14,7 @@
 #include "engine/index/private.h"
 
 #define FORMAT_VERSION 1
-#define SETS_MAX       7
+#define SETS_MAX       8
 
 /* ---- making ---- */
 
@@ -38,6 +38,8 @@ static int sets_of(struct vex_index *index, struct vex_slots **ret[SETS_MAX])
     ret[count++] = &index->nulls;
     if (index->type == VEX_INDEX_INTEGER || index->type == VEX_INDEX_UUID)
         ret[count++] = &index->typed;
+    if (index->elements > 0)
+        ret[count++] = &index->lacking;
     return count;
 }
 
@@ -63,6 +65,7 @@ static void copy_params(struct vex_index *index, const struct vex_index_params *
     index->params = *params;
     index->params.field = copy_str(arena, params->field);
     index->params.doc = copy_str(arena, params->doc);
+    index->params.nested = copy_str(arena, params->nested);
     if (params->text == NULL)
         return;
     text = VEX_ARENA_NEW(arena, struct vex_text_params);
@@ -81,6 +84,42 @@ const char *vex_index_type_name(enum vex_index_type type)
     return (size_t)type < sizeof names / sizeof *names ? names[type] : names[0];
 }
 
+static bool same_step(const struct vex_step *a, const struct vex_step *b)
+{
+    return a->kind == b->kind && (a->kind != VEX_STEP_KEY || vex_str_eq(a->key, b->key));
+}
+
+int vex_index_nested(struct vex_arena *arena, const struct vex_path *path, struct vex_str nested,
+                     uint32_t *ret_elements, struct vex_err *err)
+{
+    struct vex_path array;
+    int rc = vex_path_parse(arena, nested, &array, err);
+
+    if (rc != 0)
+        return rc;
+    if (array.count > 1 && array.steps[array.count - 1].kind == VEX_STEP_ALL) {
+        array.count--;
+        nested.len -= 2; /* how the step is spelt */
+    }
+    for (uint32_t i = 0; i < array.count; i++)
+        if (array.steps[i].kind != VEX_STEP_KEY)
+            return vex_err_set(err, VEX_EBAD_INPUT,
+                               "Validation failed: nested `" VEX_STR_FMT
+                               "[]` must point to a single array level, like `offers` or `offers[]`",
+                               VEX_STR_ARG(nested));
+    *ret_elements = array.count + 1;
+    for (uint32_t i = 0; i < array.count && i < path->count; i++)
+        if (!same_step(&array.steps[i], &path->steps[i]))
+            *ret_elements = 0;
+    if (*ret_elements != 0 && path->count > *ret_elements && path->steps[array.count].kind == VEX_STEP_ALL)
+        return 0;
+    return vex_err_set(err, VEX_EBAD_INPUT,
+                       "Validation failed: field `" VEX_STR_FMT
+                       "` must be inside the elements of nested `" VEX_STR_FMT "[]`, like `" VEX_STR_FMT
+                       "[].price`",
+                       VEX_STR_ARG(path->text), VEX_STR_ARG(nested), VEX_STR_ARG(nested));
+}
+
 int vex_index_new(const struct vex_index_params *params, struct vex_index **ret, struct vex_err *err)
 {
     struct vex_index *index;
@@ -94,9 +133,11 @@ int vex_index_new(const struct vex_index_params *params, struct vex_index **ret,
     index->type = params->type;
     index->ops = stores[params->type];
     copy_params(index, params);
+    rc = vex_path_parse(&index->arena, index->params.field, &index->path, err);
+    if (rc == 0 && params->nested.len > 0)
+        rc = vex_index_nested(&index->arena, &index->path, index->params.nested, &index->elements, err);
     for (int i = sets_of(index, sets); i-- > 0;)
         *sets[i] = vex_slots_new();
-    rc = vex_path_parse(&index->arena, index->params.field, &index->path, err);
     if (rc == 0) {
         index->values = index->ops->make(&index->params, err);
         rc = index->values != NULL ? 0 : err->code;
@@ -133,6 +174,11 @@ enum vex_index_type vex_index_type(const struct vex_index *index)
     return index->type;
 }
 
+uint32_t vex_index_elements(const struct vex_index *index)
+{
+    return index->elements;
+}
+
 const struct vex_analyzer *vex_index_analyzer(const struct vex_index *index)
 {
     return index->ops->analyzer != NULL ? index->ops->analyzer(index->values) : NULL;
@@ -160,7 +206,7 @@ struct gather {
     struct vex_index *index;
     uint32_t slot;
     uint32_t values, leads; /* values with nulls and elements; what the path led to */
-    bool adding, own, other, typed, filled, null, array;
+    bool adding, own, other, typed, filled, null, array, lacking;
 };
 
 static bool of_very_type(const struct vex_index *index, struct vex_value v)
@@ -209,14 +255,44 @@ static int gather_lead(void *arg, struct vex_value v)
     return 0;
 }
 
+static int gather_element(void *arg, struct vex_value v)
+{
+    struct gather *gather = arg;
+    const struct vex_index *index = gather->index;
+    struct vex_path rest = index->path;
+    bool filled = gather->filled;
+
+    rest.steps += index->elements;
+    rest.count -= index->elements;
+    gather->filled = false;
+    vex_path_each(&rest, v, gather_lead, gather);
+    gather->lacking = gather->lacking || (vex_value_kind(v) == VEX_VALUE_MAP && !gather->filled);
+    gather->filled = gather->filled || filled;
+    if (gather->adding && index->ops->end_element != NULL)
+        index->ops->end_element(index->values, gather->slot);
+    return 0;
+}
+
+static void gather_all(struct gather *gather, struct vex_value payload)
+{
+    struct vex_path above = gather->index->path;
+
+    if (gather->index->elements == 0) {
+        vex_path_each(&gather->index->path, payload, gather_lead, gather);
+        return;
+    }
+    above.count = gather->index->elements;
+    vex_path_each(&above, payload, gather_element, gather);
+}
+
 void vex_index_add(struct vex_index *index, uint32_t slot, struct vex_value payload)
 {
     struct gather gather = {.index = index, .slot = slot, .adding = true};
 
     if (payload.at == NULL)
         return;
-    vex_path_each(&index->path, payload, gather_lead, &gather);
-    if (gather.leads > 0 && slot >= index->end)
+    gather_all(&gather, payload);
+    if ((gather.leads > 0 || gather.lacking) && slot >= index->end)
         index->end = (uint64_t)slot + 1;
     if (gather.own)
         vex_slots_add(index->own, slot);
@@ -232,6 +308,8 @@ void vex_index_add(struct vex_index *index, uint32_t slot, struct vex_value payl
         vex_slots_add(index->filled, slot);
     if (gather.null)
         vex_slots_add(index->nulls, slot);
+    if (gather.lacking)
+        vex_slots_add(index->lacking, slot);
 }
 
 void vex_index_remove(struct vex_index *index, uint32_t slot, struct vex_value payload)
@@ -241,7 +319,7 @@ void vex_index_remove(struct vex_index *index, uint32_t slot, struct vex_value p
 
     if (payload.at == NULL)
         return;
-    vex_path_each(&index->path, payload, gather_lead, &gather);
+    gather_all(&gather, payload);
     for (int i = sets_of(index, sets); i-- > 0;)
         vex_slots_remove(*sets[i], slot);
 }
@@ -249,7 +327,12 @@ void vex_index_remove(struct vex_index *index, uint32_t slot, struct vex_value p
 void vex_index_forget(struct vex_index *index, const uint64_t *bits, uint32_t slots)
 {
     struct vex_slots **sets[SETS_MAX];
+    uint64_t held = 0;
 
+    for (int i = sets_of(index, sets); i-- > 0;)
+        held += vex_slots_count_in(*sets[i], bits, slots);
+    if (held == 0) /* so the store has nothing of them either */
+        return;
     index->ops->forget(index->values, bits, slots);
     for (int i = sets_of(index, sets); i-- > 0;)
         vex_slots_forget(*sets[i], bits, slots);
@@ -389,7 +472,10 @@ struct vex_index_estimate vex_index_estimate(const struct vex_index *index, cons
     case VEX_COND_KINDS:
         return (struct vex_index_estimate){0};
     case VEX_COND_IS_EMPTY: /* slots that the index never heard of are empty too */
-        return between(0, UINT64_MAX);
+        if (index->lacking == NULL)
+            return between(0, UINT64_MAX);
+        arrays = vex_slots_count(index->lacking);
+        return between(arrays, arrays);
     case VEX_COND_IS_NULL:
         arrays = vex_slots_count(index->nulls);
         return between(arrays, arrays);
@@ -523,7 +609,9 @@ static void match_by_arrays(const struct vex_index *index, const struct vex_cond
 void vex_index_match(const struct vex_index *index, const struct vex_cond *cond, uint64_t *sure,
                      uint64_t *unsure, uint32_t slots)
 {
-    if (cond->kind == VEX_COND_IS_EMPTY)
+    if (cond->kind == VEX_COND_IS_EMPTY && index->lacking != NULL)
+        vex_slots_or_into(index->lacking, sure, slots);
+    else if (cond->kind == VEX_COND_IS_EMPTY)
         or_complement(index->filled, sure, slots);
     else if (cond->kind == VEX_COND_IS_NULL)
         vex_slots_or_into(index->nulls, sure, slots);
@@ -589,7 +677,19 @@ bool vex_index_facets(const struct vex_index *index)
 int vex_index_facet(const struct vex_index *index, const uint64_t *among, uint32_t slots,
                     int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg)
 {
-    return index->ops->facet != NULL ? index->ops->facet(index->values, among, slots, fn, arg) : 0;
+    const uint64_t least = 1;
+
+    return vex_index_facet_above(index, among, slots, &least, fn, arg);
+}
+
+int vex_index_facet_above(const struct vex_index *index, const uint64_t *among, uint32_t slots,
+                          const uint64_t *least,
+                          int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count),
+                          void *arg)
+{
+    if (index->ops->facet == NULL)
+        return 0;
+    return index->ops->facet(index->values, among, slots, least, fn, arg);
 }
 
 bool vex_index_ordered(const struct vex_index *index)

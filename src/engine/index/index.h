@@ -34,6 +34,7 @@ struct vex_index_params {
     bool prefix;                  /* KEYWORD: keeps its keys in order */
     bool range, lookup;           /* INTEGER: what it may be asked for; true when nothing was said */
     struct vex_text_params *text; /* TEXT; NULL: the defaults */
+    struct vex_str nested;        /* the array whose elements are separate entries, as a path; empty: none */
     struct vex_str doc;           /* its parameters, packed qdrant.PayloadIndexParams; empty: none given */
 };
 
@@ -47,6 +48,13 @@ void vex_index_free(struct vex_index *index); /* NULL is fine */
 
 const struct vex_path *vex_index_path(const struct vex_index *index);
 enum vex_index_type vex_index_type(const struct vex_index *index);
+/* Steps of the path that lead to the elements which are separate entries; 0: none are. What such an index changes: a text query
+ * scores elements, and a field is empty (IS_EMPTY) where any element lacks it: vex_filter_bind sees to that. */
+uint32_t vex_index_elements(const struct vex_index *index);
+/* Steps that lead to the elements of `nested` on the way of `path`. VEX_EBAD_INPUT, with the peer's words: it is not on the way, or
+ * leads through more than one array. */
+int vex_index_nested(struct vex_arena *arena, const struct vex_path *path, struct vex_str nested,
+                     uint32_t *ret_elements, struct vex_err *err);
 const struct vex_analyzer *vex_index_analyzer(const struct vex_index *index); /* TEXT; else NULL */
 uint64_t vex_index_points(const struct vex_index *index); /* slots with a value of the index's own type */
 uint64_t vex_index_bytes(const struct vex_index *index);  /* memory, about */
@@ -93,6 +101,12 @@ bool vex_index_facets(const struct vex_index *index); /* keyword, uuid, integer,
 /* Calls fn with every value and the number of slots (each slot once a value) of `among` that hold it; among NULL: of all. */
 int vex_index_facet(const struct vex_index *index, const uint64_t *among, uint32_t slots,
                     int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg);
+/* The same for those who look for the greatest counts: values that fewer than *least slots hold may be left out. fn may raise
+ * *least as it goes; it is 1 at least. */
+int vex_index_facet_above(const struct vex_index *index, const uint64_t *among, uint32_t slots,
+                          const uint64_t *least,
+                          int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count),
+                          void *arg);
 
 /* ---- order ---- */
 

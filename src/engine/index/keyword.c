@@ -15,8 +15,10 @@
 #define TAIL_MIN     1024u /* a merge is due when more ids are in the tail than this and than a share of all */
 #define TAIL_SHARE   128u
 #define GHOST_SHARE  8u
-#define OVERDUE      2u    /* times both: at once, when nobody prepares */
-#define ESTIMATE_MAX 1024u /* terms that an estimate looks at */
+#define OVERDUE      2u                   /* times both: at once, when nobody prepares */
+#define ESTIMATE_MAX 1024u                /* terms that an estimate looks at */
+#define BATCH        256u                 /* texts of a list that are looked up together */
+#define AHEAD        (4 * VEX_TERM_GROUP) /* ids that a facet fetches ahead */
 
 struct keyword {
     struct vex_dict dict;
@@ -291,17 +293,24 @@ static int scan_term(void *arg, uint32_t id, struct vex_str key)
     return wanted(terms->cond, key) ? terms->fn(terms->arg, id) : 0;
 }
 
+/* The texts are sorted. An estimate may stop early: hence in batches. */
 static int listed_terms(const struct terms *terms)
 {
     const struct vex_cond_values *list = &terms->cond->values;
+    uint32_t ids[BATCH];
     int stop = 0;
 
-    for (uint32_t i = 0; i < list->text_count && stop == 0; i++) {
-        uint32_t id = VEX_TERM_NONE;
-        if (i == 0 || !vex_str_eq(list->texts[i], list->texts[i - 1]))
-            id = vex_dict_find(&terms->keyword->dict, list->texts[i]);
-        if (id != VEX_TERM_NONE)
-            stop = terms->fn(terms->arg, id);
+    for (uint32_t from = 0; from < list->text_count && stop == 0; from += BATCH) {
+        uint32_t count = list->text_count - from < BATCH ? list->text_count - from : BATCH;
+        vex_dict_find_all(&terms->keyword->dict, list->texts + from, count, ids);
+        vex_postings_prefetch(&terms->keyword->postings, ids, count);
+        for (uint32_t i = 0; i < count && stop == 0; i++) {
+            uint32_t at = from + i;
+            if (ids[i] != VEX_TERM_NONE && (at == 0 || !vex_str_eq(list->texts[at], list->texts[at - 1])))
+                stop = terms->fn(terms->arg, ids[i]);
+        }
+        if (list->text_count - from <= BATCH)
+            break;
     }
     return stop;
 }
@@ -426,8 +435,7 @@ static int each(const struct vex_index *index, const struct vex_cond *cond,
 
 struct facet {
     const struct keyword *keyword;
-    const uint64_t *among;
-    uint32_t slots;
+    uint64_t counts[VEX_TERM_GROUP];
     int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count);
     void *arg;
 };
@@ -435,20 +443,34 @@ struct facet {
 static int facet_term(void *arg, uint32_t id, struct vex_str key)
 {
     const struct facet *facet = arg;
-    const struct vex_postings *postings = &facet->keyword->postings;
     struct vex_facet_value value = {.kind = VEX_FACET_TEXT, .text = key};
-    uint64_t count = facet->among == NULL ? vex_postings_count(postings, id)
-                                          : vex_postings_count_in(postings, id, facet->among, facet->slots);
 
-    return count > 0 ? facet->fn(facet->arg, &value, count) : 0;
+    return facet->fn(facet->arg, &value, facet->counts[id % VEX_TERM_GROUP]);
 }
 
-static int facet(const void *values, const uint64_t *among, uint32_t slots,
+/* Terms with several slots first: as a rule they raise `least`, and then no text of the others is looked at. */
+static int facet(const void *values, const uint64_t *among, uint32_t slots, const uint64_t *least,
                  int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg)
 {
-    struct facet facet = {values, among, slots, fn, arg};
+    struct facet facet = {.keyword = values, .fn = fn, .arg = arg};
+    const struct vex_dict *dict = &facet.keyword->dict;
+    int stop = 0;
 
-    return vex_dict_each(&facet.keyword->dict, facet_term, &facet);
+    for (int single = 0; single < 2 && stop == 0; single++)
+        for (uint32_t id = 0; id < dict->end && stop == 0; id += VEX_TERM_GROUP) {
+            uint32_t mask;
+            if (single == 1 && *least > 1)
+                return 0;
+            if (single == 1)
+                vex_dict_prefetch(dict, dict->end - id > AHEAD ? id + AHEAD : id);
+            mask = vex_postings_group(&facet.keyword->postings, id, single == 1, among, slots, *least,
+                                      facet.counts);
+            if (mask != 0)
+                stop = vex_dict_each_of(dict, id, mask, facet_term, &facet);
+            if (dict->end - id <= VEX_TERM_GROUP)
+                break;
+        }
+    return stop;
 }
 
 /* ---- files ---- */

@@ -240,7 +240,7 @@ static bool begins(const struct vex_run *run, uint32_t at, uint64_t *ret_key)
     return true;
 }
 
-int vex_number_facet(const void *values, const uint64_t *among, uint32_t slots,
+int vex_number_facet(const void *values, const uint64_t *among, uint32_t slots, const uint64_t *least,
                      int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg)
 {
     const struct vex_runs *runs = &((const struct vex_number *)values)->runs[VEX_NUMBER_INT];
@@ -254,24 +254,27 @@ int vex_number_facet(const void *values, const uint64_t *among, uint32_t slots,
     while (stop == 0 && (some[0] || some[1] || some[2])) {
         struct part parts[VEX_RUNS_LEVELS];
         struct vex_facet_value value = {.kind = VEX_FACET_INT};
-        uint64_t least = UINT64_MAX, count;
+        uint64_t key = UINT64_MAX, pairs = 0, count;
         int used = 0;
         for (int i = 0; i < VEX_RUNS_LEVELS; i++)
-            if (some[i] && keys[i] < least)
-                least = keys[i];
+            if (some[i] && keys[i] < key)
+                key = keys[i];
         for (int i = 0; i < VEX_RUNS_LEVELS; i++) {
             const struct vex_run *run = &runs->level[i];
-            if (!some[i] || keys[i] != least)
+            if (!some[i] || keys[i] != key)
                 continue;
             parts[used] = (struct part){run, at[i], at[i] + 1};
-            if (at[i] + 1 < run->count && vex_run_key(run, at[i] + 1) == least)
-                parts[used].end = vex_run_pass(run, at[i] + 1, least);
+            if (at[i] + 1 < run->count && vex_run_key(run, at[i] + 1) == key)
+                parts[used].end = vex_run_pass(run, at[i] + 1, key);
+            pairs += parts[used].end - at[i];
             at[i] = parts[used++].end;
             some[i] = begins(run, at[i], &keys[i]);
         }
+        if (pairs < *least)
+            continue;
         count = count_slots(parts, used, among, slots);
-        value.integer = vex_number_key_int(least);
-        if (count > 0)
+        value.integer = vex_number_key_int(key);
+        if (count >= *least)
             stop = fn(arg, &value, count);
     }
     return stop;

@@ -12,6 +12,7 @@
 #define SET      (UINT32_C(1) << 31)
 #define LIST_MAX 128u
 #define BIG      ((uintptr_t)1)
+#define AHEAD    (4 * VEX_TERM_GROUP) /* ids */
 
 struct list {
     uint32_t count, room;
@@ -265,6 +266,13 @@ uint64_t vex_postings_count(const struct vex_postings *postings, uint32_t id)
     return big_of(set) != NULL ? vex_slots_count(big_of(set)) : list_of(set)->count;
 }
 
+void vex_postings_prefetch(const struct vex_postings *postings, const uint32_t *ids, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] < postings->end)
+            __builtin_prefetch(&postings->heads[ids[i]]);
+}
+
 bool vex_postings_empty(const struct vex_postings *postings, uint32_t id)
 {
     return head_of(postings, id) == NOTHING;
@@ -304,6 +312,41 @@ uint64_t vex_postings_count_in(const struct vex_postings *postings, uint32_t id,
     for (uint32_t i = 0; i < list->count && list->slots[i] < slots; i++)
         count += bits[list->slots[i] / 64] >> list->slots[i] % 64 & 1;
     return count;
+}
+
+/* Two misses wait behind a head, the entry of `sets` and the set: the first is fetched well before the second. */
+static void prefetch(const struct vex_postings *postings, uint32_t first)
+{
+    uint32_t end = postings->end;
+
+    for (uint32_t id = first + 2 * AHEAD; id < end && id < first + 2 * AHEAD + VEX_TERM_GROUP; id++)
+        if (is_set(postings->heads[id]))
+            __builtin_prefetch(&postings->sets[postings->heads[id] & ~SET]);
+    for (uint32_t id = first + AHEAD; id < end && id < first + AHEAD + VEX_TERM_GROUP; id++)
+        if (is_set(postings->heads[id]))
+            __builtin_prefetch((const void *)(set_of(postings, postings->heads[id]) & ~BIG));
+}
+
+uint32_t vex_postings_group(const struct vex_postings *postings, uint32_t first, bool single,
+                            const uint64_t *bits, uint32_t slots, uint64_t least,
+                            uint64_t ret_counts[VEX_TERM_GROUP])
+{
+    uint32_t mask = 0, left = first < postings->end ? postings->end - first : 0;
+
+    if (!single && left > 2 * AHEAD)
+        prefetch(postings, first);
+    for (uint32_t i = 0; i < VEX_TERM_GROUP && i < left; i++) {
+        uint32_t head = postings->heads[first + i];
+        uint64_t count;
+        if (head == NOTHING || is_set(head) == single)
+            continue;
+        count = vex_postings_count(postings, first + i);
+        if (bits != NULL && count >= least)
+            count = vex_postings_count_in(postings, first + i, bits, slots);
+        ret_counts[i] = count;
+        mask |= (uint32_t)(count >= least) << i;
+    }
+    return mask;
 }
 
 int vex_postings_each(const struct vex_postings *postings, uint32_t id, int (*fn)(void *arg, uint32_t slot),

@@ -11,6 +11,8 @@ struct vex_values_ops {
     void (*free)(void *values);
     /* One value of a slot: not null, not an array. False: not of a kind that is kept here (another kind than the index's). */
     bool (*add)(void *values, uint32_t slot, struct vex_value v);
+    /* Where elements of an array are separate entries: the values added since the last call were those of one element. */
+    void (*end_element)(void *values, uint32_t slot);
     void (*remove)(void *values, uint32_t slot, struct vex_value v);
     void (*forget)(void *values, const uint64_t *bits, uint32_t slots);
     bool (*prepare)(void *values);
@@ -24,7 +26,7 @@ struct vex_values_ops {
                   uint64_t *unsure, uint32_t slots);
     int (*each)(const struct vex_index *index, const struct vex_cond *cond,
                 int (*fn)(void *arg, uint32_t slot), void *arg);
-    int (*facet)(const void *values, const uint64_t *among, uint32_t slots,
+    int (*facet)(const void *values, const uint64_t *among, uint32_t slots, const uint64_t *least,
                  int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg);
     void (*walk)(const void *values, const struct vex_order_value *from, struct vex_index_walk *ret);
     bool (*walk_next)(const void *values, struct vex_index_walk *walk, struct vex_order_value *ret_value,
@@ -47,7 +49,9 @@ struct vex_index {
     struct vex_arena arena; /* params, path */
     struct vex_index_params params;
     struct vex_path path;
-    uint64_t end;          /* above every slot that has a value or a null */
+    uint32_t
+        elements; /* steps of the path that lead to the elements which are separate entries; 0: none are */
+    uint64_t end; /* above every slot that has a value or a null */
     struct vex_slots *own; /* slots with a value of the index's own kind */
     struct vex_slots
         *other; /* slots with a value (not null) of another kind, which the store does not keep */
@@ -56,6 +60,7 @@ struct vex_index {
     struct vex_slots *arrays;  /* slots where the path led to an array */
     struct vex_slots *filled;  /* slots that are not empty as IS_EMPTY says */
     struct vex_slots *nulls;   /* slots that are null as IS_NULL says */
+    struct vex_slots *lacking; /* elements: slots with an element that is empty as IS_EMPTY says; else NULL */
 };
 
 /* Bounds of the number of slots from numbers of pairs of value and slot: between `least` and `most` of `all` pairs match; each

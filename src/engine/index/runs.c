@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/index/slots.h"
 
 #define MID_MIN   16384u /* mid is merged when it has more pairs than this and than a share of main */
 #define MID_SHARE 16u
@@ -53,11 +54,32 @@ static void free_run(struct vex_run *run)
     vex_mem_free(run->keys);
     vex_mem_free(run->slots);
     vex_mem_free(run->stale);
-    *run = (struct vex_run){.width = run->width == 4 ? 8 : run->width};
+    vex_mem_free(run->marks);
+    *run = (struct vex_run){.width = run->width < 8 ? 8 : run->width};
+}
+
+/* Narrows [lo, hi) to the stretch between two marks that the key's position is in. */
+static void seek_mark(const struct vex_run *run, uint64_t key, uint32_t *lo, uint32_t *hi)
+{
+    uint32_t first = *lo / VEX_RUN_STEP + (*lo % VEX_RUN_STEP != 0), last = *hi / VEX_RUN_STEP, at = first;
+
+    for (uint32_t end = last; at < end;) {
+        uint32_t mid = at + (end - at) / 2;
+        if (run->marks[mid] < key)
+            at = mid + 1;
+        else
+            end = mid;
+    }
+    if (at < last)
+        *hi = at * VEX_RUN_STEP;
+    if (at > first)
+        *lo = (at - 1) * VEX_RUN_STEP + 1;
 }
 
 uint32_t vex_run_seek_between(const struct vex_run *run, uint32_t lo, uint32_t hi, uint64_t key)
 {
+    if (run->marks != NULL && hi - lo > VEX_RUN_STEP)
+        seek_mark(run, key, &lo, &hi);
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         if (vex_run_key(run, mid) < key)
@@ -109,7 +131,7 @@ uint64_t vex_run_live(const struct vex_run *run, uint32_t lo, uint32_t hi)
             width = hi - at;
             w &= (UINT64_C(1) << width) - 1;
         }
-        live -= (uint64_t)__builtin_popcountll(w);
+        live -= vex_bits_in(w);
         at += width;
     }
     return live;
@@ -204,6 +226,18 @@ static void copy_pair(struct vex_run *to, const struct head *head)
     to->slots[to->count++] = head->run->slots[head->at];
 }
 
+/* The keys of places are dear to make: a few of them are kept. */
+static void mark_out(struct vex_run *run)
+{
+    uint32_t count = run->count / VEX_RUN_STEP + 1;
+
+    if (run->width != 16 || run->count < VEX_RUNS_TAIL)
+        return;
+    run->marks = vex_mem_alloc(count * sizeof *run->marks);
+    for (uint32_t i = 0; i < count && i * VEX_RUN_STEP < run->count; i++)
+        run->marks[i] = vex_run_key(run, i * VEX_RUN_STEP);
+}
+
 /* The live pairs of levels [first, VEX_RUNS_LEVELS) as one run, exactly as large as they need. */
 static struct vex_run merge(const struct vex_runs *runs, uint32_t first)
 {
@@ -232,24 +266,35 @@ static struct vex_run merge(const struct vex_runs *runs, uint32_t first)
         if (!settle(&heads[least]))
             heads[least] = heads[--left];
     }
+    mark_out(&to);
     return to;
 }
 
-/* Numbers that lie within 2^32 of one another need half the room. */
+/* Numbers that lie near to one another are kept as what they are above the least, in fewer bytes. */
 static void pack(struct vex_run *run)
 {
-    uint64_t *keys = run->keys;
-    uint32_t *narrow;
+    uint64_t *keys = run->keys, span;
+    void *narrow;
 
-    if (run->width != 8 || run->count == 0 || keys[run->count - 1] - keys[0] > UINT32_MAX)
+    if (run->width != 8 || run->count == 0)
         return;
-    narrow = vex_mem_alloc(run->count * sizeof *narrow);
+    span = keys[run->count - 1] - keys[0];
+    if (span > UINT32_MAX)
+        return;
     run->base = keys[0];
-    for (uint32_t i = 0; i < run->count; i++)
-        narrow[i] = (uint32_t)(keys[i] - run->base);
-    vex_mem_free(run->keys);
+    run->width = span > UINT16_MAX ? 4 : span > UINT8_MAX ? 2 : 1;
+    narrow = vex_mem_alloc((size_t)run->count * run->width);
+    for (uint32_t i = 0; i < run->count; i++) {
+        uint64_t above = keys[i] - run->base;
+        if (run->width == 4)
+            ((uint32_t *)narrow)[i] = (uint32_t)above;
+        else if (run->width == 2)
+            ((uint16_t *)narrow)[i] = (uint16_t)above;
+        else
+            ((uint8_t *)narrow)[i] = (uint8_t)above;
+    }
+    vex_mem_free(keys);
     run->keys = narrow;
-    run->width = 4;
 }
 
 static void drop_pending(struct vex_runs *runs)
@@ -423,7 +468,8 @@ uint64_t vex_runs_bytes(const struct vex_runs *runs)
     for (uint32_t i = 0; i < VEX_RUNS_LEVELS; i++) {
         const struct vex_run *run = &runs->level[i];
         uint64_t room = i == VEX_RUNS_LEVELS - 1 ? runs->tail_room : run->count;
-        bytes += room * (run->width + sizeof *run->slots) + (run->stale != NULL ? run->count / 8 : 0);
+        bytes += room * (run->width + sizeof *run->slots) + (run->stale != NULL ? run->count / 8 : 0) +
+                 (run->marks != NULL ? run->count / VEX_RUN_STEP * sizeof *run->marks : 0);
     }
     return bytes;
 }
@@ -477,5 +523,6 @@ int vex_runs_load(struct vex_runs *runs, struct vex_cursor *c, struct vex_err *e
         return vex_err_set(err, VEX_ECORRUPT, "payload index: values are out of order");
     }
     pack(run);
+    mark_out(run);
     return 0;
 }

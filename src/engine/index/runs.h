@@ -6,7 +6,7 @@
  *            A pair that was added twice is there twice.
  * Keys       Of 8 bytes: the key itself. Of 16 bytes: two doubles, longitude and latitude; their key is the Morton code.
  * Owner      A value store. Lock: as the index; prepare beside readers.
- * Memory     4 bytes a slot and 4 (numbers that lie within 2^32), 8 or 16 a key. Aborts when out of it, except in load. */
+ * Memory     4 bytes a slot and 8 or 16 a key; 1, 2 or 4 for numbers that lie so near to one another. Aborts when out of it, except in load. */
 #ifndef VEX_ENGINE_INDEX_RUNS_H
 #define VEX_ENGINE_INDEX_RUNS_H
 
@@ -14,13 +14,15 @@
 #include "base/str.h"
 
 #define VEX_RUNS_LEVELS 3
+#define VEX_RUN_STEP    32u
 #define VEX_RUNS_TAIL   1023u /* most pairs in the last level */
 
 struct vex_run {
     void *keys; /* width bytes each */
     uint32_t *slots;
     uint64_t *stale; /* bitmap over positions; NULL: none */
-    uint64_t base;   /* width 4: added to each key */
+    uint64_t *marks; /* width 16: key of every VEX_RUN_STEP-th pair, for searches; NULL: none */
+    uint64_t base;   /* width below 8: added to each key */
     uint32_t count, stale_count;
     uint8_t width;
 };
@@ -61,6 +63,10 @@ static inline uint64_t vex_run_key(const struct vex_run *run, uint32_t at)
         return ((const uint64_t *)run->keys)[at];
     if (run->width == 4)
         return run->base + ((const uint32_t *)run->keys)[at];
+    if (run->width == 2)
+        return run->base + ((const uint16_t *)run->keys)[at];
+    if (run->width == 1)
+        return run->base + ((const uint8_t *)run->keys)[at];
     return vex_geo_morton(((const double *)run->keys)[2 * (size_t)at],
                           ((const double *)run->keys)[2 * (size_t)at + 1]);
 }

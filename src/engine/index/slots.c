@@ -157,15 +157,6 @@ void vex_slots_andnot_from(const struct vex_slots *set, uint64_t *bits, uint32_t
     }
 }
 
-/* Bits of a word, eight ways at once (Warren, Hacker's Delight, 5-1): without asking for a machine that can count. */
-static inline uint64_t ones(uint64_t w)
-{
-    w -= w >> 1 & UINT64_C(0x5555555555555555);
-    w = (w & UINT64_C(0x3333333333333333)) + (w >> 2 & UINT64_C(0x3333333333333333));
-    w = (w + (w >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    return w * UINT64_C(0x0101010101010101) >> 56;
-}
-
 uint64_t vex_slots_count_in(const struct vex_slots *set, const uint64_t *bits, uint32_t slots)
 {
     uint64_t total = 0;
@@ -181,8 +172,8 @@ uint64_t vex_slots_count_in(const struct vex_slots *set, const uint64_t *bits, u
         } else {
             uint32_t count = words_below(slots - chunk.first, &last);
             for (uint32_t k = 0; k + 1 < count; k++)
-                total += ones(in[k] & chunk.words[k]);
-            total += ones(in[count - 1] & chunk.words[count - 1] & last);
+                total += vex_bits_in(in[k] & chunk.words[k]);
+            total += vex_bits_in(in[count - 1] & chunk.words[count - 1] & last);
         }
     }
     return total;
@@ -279,7 +270,7 @@ static bool good_bitset(struct vex_cursor *c, uint32_t count, bool top)
 
     for (uint32_t i = 0; at != NULL && i < CHUNK_WORDS; i++) {
         memcpy(&w, at + i * sizeof w, sizeof w);
-        total += ones(w);
+        total += vex_bits_in(w);
     }
     return at != NULL && total == count && !(top && w >> 63 != 0);
 }

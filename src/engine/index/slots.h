@@ -7,6 +7,15 @@
 
 #include "base/str.h"
 
+/* Bits of a word, eight ways at once (Warren, Hacker's Delight, 5-1): without asking for a machine that can count. */
+static inline uint64_t vex_bits_in(uint64_t w)
+{
+    w -= w >> 1 & UINT64_C(0x5555555555555555);
+    w = (w & UINT64_C(0x3333333333333333)) + (w >> 2 & UINT64_C(0x3333333333333333));
+    w = (w + (w >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return w * UINT64_C(0x0101010101010101) >> 56;
+}
+
 struct vex_slots; /* a roaring bitmap by another name */
 
 struct vex_slots *vex_slots_new(void);

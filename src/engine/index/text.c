@@ -5,21 +5,22 @@
  * Invariant  A term is in the dictionary as long as a slot has it. A condition with several tokens asks for all of them in one
  *            text: of slots that hold several texts only the payload tells. Where tokens stand is not kept: the payload tells
  *            whether a phrase of several tokens is there.
- * Format     Flag of scoring (u8), dictionary, postings; with scoring, the counts. */
-#include <math.h>
+ * Format     Flag of scoring (u8), dictionary, postings; with scoring, the counts, or the elements where those are the documents. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "engine/index/dictionary.h"
 #include "engine/index/private.h"
 #include "engine/index/text_counts.h"
+#include "engine/index/text_elements.h"
 
 struct texts {
     struct vex_analyzer *analyzer;
-    bool scoring;
+    bool scoring, nested; /* nested: elements of an array are the documents */
     struct vex_dict dict;
     struct vex_postings postings;
-    struct vex_text_counts counts;
+    struct vex_text_counts counts;     /* scoring, not nested */
+    struct vex_text_elements elements; /* scoring, nested */
 };
 
 static void clear(struct texts *texts)
@@ -27,6 +28,7 @@ static void clear(struct texts *texts)
     vex_dict_init(&texts->dict);
     vex_postings_init(&texts->postings);
     vex_text_counts_init(&texts->counts);
+    vex_text_elements_init(&texts->elements);
 }
 
 static void drop_all(struct texts *texts)
@@ -34,6 +36,7 @@ static void drop_all(struct texts *texts)
     vex_dict_done(&texts->dict);
     vex_postings_done(&texts->postings);
     vex_text_counts_done(&texts->counts);
+    vex_text_elements_done(&texts->elements);
 }
 
 static void *make(const struct vex_index_params *params, struct vex_err *err)
@@ -48,6 +51,7 @@ static void *make(const struct vex_index_params *params, struct vex_err *err)
     texts = VEX_NEW(struct texts);
     texts->analyzer = analyzer;
     texts->scoring = text->scoring;
+    texts->nested = params->nested.len > 0;
     clear(texts);
     return texts;
 }
@@ -83,8 +87,10 @@ static int add_token(void *arg, struct vex_str token, uint32_t position)
 
     (void)position;
     change->tokens++;
-    if (!vex_postings_add(&texts->postings, term, change->slot) && texts->scoring)
+    if (!vex_postings_add(&texts->postings, term, change->slot) && texts->scoring && !texts->nested)
         vex_text_count_again(&texts->counts, term, change->slot);
+    if (texts->scoring && texts->nested)
+        vex_text_elements_token(&texts->elements, term);
     return 0;
 }
 
@@ -96,9 +102,17 @@ static bool add(void *values, uint32_t slot, struct vex_value v)
     if (vex_value_kind(v) != VEX_VALUE_TEXT)
         return false;
     vex_analyze(texts->analyzer, vex_value_text(v), VEX_TEXT_DOCUMENT, add_token, &change);
-    if (texts->scoring)
+    if (texts->scoring && !texts->nested)
         vex_text_lengthen(&texts->counts, slot, change.tokens);
     return true;
+}
+
+static void end_element(void *values, uint32_t slot)
+{
+    struct texts *texts = values;
+
+    if (texts->scoring)
+        vex_text_elements_next(&texts->elements, slot);
 }
 
 static int remove_token(void *arg, struct vex_str token, uint32_t position)
@@ -110,7 +124,7 @@ static int remove_token(void *arg, struct vex_str token, uint32_t position)
     (void)position;
     if (term == VEX_TERM_NONE || !vex_postings_remove(&texts->postings, term, change->slot))
         return 0;
-    if (texts->scoring)
+    if (texts->scoring && !texts->nested)
         vex_text_forget_term(&texts->counts, term, change->slot);
     if (vex_postings_empty(&texts->postings, term))
         vex_dict_drop(&texts->dict, term);
@@ -125,7 +139,9 @@ static void remove_text(void *values, uint32_t slot, struct vex_value v)
     if (vex_value_kind(v) != VEX_VALUE_TEXT)
         return;
     vex_analyze(texts->analyzer, vex_value_text(v), VEX_TEXT_DOCUMENT, remove_token, &change);
-    if (texts->scoring)
+    if (texts->scoring && texts->nested)
+        vex_text_elements_drop(&texts->elements, slot);
+    else if (texts->scoring)
         vex_text_forget_length(&texts->counts, slot);
 }
 
@@ -141,7 +157,9 @@ static void forget(void *values, const uint64_t *bits, uint32_t slots)
     struct texts *texts = values;
 
     vex_postings_forget(&texts->postings, bits, slots, drop_term, texts);
-    if (texts->scoring)
+    if (texts->scoring && texts->nested)
+        vex_text_elements_forget(&texts->elements, bits, slots);
+    else if (texts->scoring)
         vex_text_forget(&texts->counts, bits, slots);
 }
 
@@ -150,7 +168,7 @@ static uint64_t bytes(const void *values)
     const struct texts *texts = values;
 
     return sizeof *texts + vex_dict_bytes(&texts->dict) + vex_postings_bytes(&texts->postings) +
-           vex_text_counts_bytes(&texts->counts);
+           vex_text_counts_bytes(&texts->counts) + vex_text_elements_bytes(&texts->elements);
 }
 
 /* ---- conditions ---- */
@@ -348,7 +366,6 @@ struct part {
     double score;
 };
 
-/* BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009, 3.1) with the idf that is never negative. */
 struct scoring {
     const struct texts *texts;
     const struct vex_bm25 *bm25;
@@ -401,14 +418,12 @@ static int score_slot(void *arg, uint32_t slot)
     struct scoring *scoring = arg;
     const struct vex_text_counts *counts = &scoring->texts->counts;
     const struct vex_bm25 *bm25 = scoring->bm25;
-    double times, norm, part;
+    double part;
 
     if (slot >= bm25->slots || !has_bit(bm25->among, slot))
         return 0;
-    times = vex_text_times(counts, scoring->term, slot);
-    norm =
-        bm25->k * (1 - bm25->b + bm25->b * vex_text_round(vex_text_length(counts, slot)) / scoring->average);
-    part = scoring->idf * times * (bm25->k + 1) / (times + norm);
+    part = vex_bm25_part(bm25, scoring->idf, vex_text_times(counts, scoring->term, slot),
+                         vex_text_length(counts, slot), scoring->average);
     if (scoring->scores == NULL) {
         scoring->parts[scoring->part_count++] = (struct part){slot, part};
         return 0;
@@ -470,7 +485,7 @@ static void score_terms(struct scoring *scoring)
         scoring->term = term_at(scoring, i);
         in = bm25->corpus != NULL ? vex_postings_count_in(postings, scoring->term, bm25->corpus, bm25->slots)
                                   : vex_postings_count(postings, scoring->term);
-        scoring->idf = log(((double)scoring->documents - (double)in + 0.5) / ((double)in + 0.5) + 1);
+        scoring->idf = vex_bm25_idf(scoring->documents, in);
         vex_postings_each(postings, scoring->term, score_slot, scoring);
     }
 }
@@ -527,9 +542,16 @@ static int score(const void *values, struct vex_str query, const struct vex_bm25
         return vex_err_set(err, VEX_EBAD_INPUT, "The text index of the field was created without scoring");
     vex_analyze(texts->analyzer, query, VEX_TEXT_RANKING, find_term, &scoring);
     measure_corpus(&scoring);
-    if (scoring.terms.len > 0 && scoring.documents > 0 && bm25->slots > 0) {
+    if (scoring.terms.len > 0 && bm25->slots > 0) {
         uint64_t all = sort_terms(&scoring);
-        scoring.average = (double)scoring.total / (double)scoring.documents;
+        if (texts->nested) {
+            rc = vex_text_elements_score(&texts->elements, &texts->postings,
+                                         (const uint32_t *)(const void *)scoring.terms.ptr,
+                                         scoring.terms.len / sizeof(uint32_t), bm25, fn, arg);
+            vex_buf_done(&scoring.terms);
+            return rc;
+        }
+        scoring.average = scoring.documents > 0 ? (double)scoring.total / (double)scoring.documents : 0;
         rc =
             all < bm25->slots / FEW_SHARE ? score_few(&scoring, all, fn, arg) : score_many(&scoring, fn, arg);
     }
@@ -546,7 +568,9 @@ static void save(const void *values, struct vex_buf *out)
     vex_buf_add_u8(out, texts->scoring);
     vex_dict_save(&texts->dict, out);
     vex_postings_save(&texts->postings, out);
-    if (texts->scoring)
+    if (texts->scoring && texts->nested)
+        vex_text_elements_save(&texts->elements, out);
+    else if (texts->scoring)
         vex_text_counts_save(&texts->counts, out);
 }
 
@@ -576,6 +600,8 @@ static int load_parts(struct texts *texts, struct vex_cursor *c, struct vex_err 
         return rc;
     if (!terms_agree(texts))
         return vex_err_set(err, VEX_ECORRUPT, "A text index is damaged");
+    if (texts->scoring && texts->nested)
+        return vex_text_elements_load(&texts->elements, c, err);
     return texts->scoring ? vex_text_counts_load(&texts->counts, c, err) : 0;
 }
 
@@ -594,6 +620,7 @@ static int load(void *values, struct vex_cursor *c, struct vex_err *err)
 const struct vex_values_ops vex_values_text = {.make = make,
                                                .free = free_texts,
                                                .add = add,
+                                               .end_element = end_element,
                                                .remove = remove_text,
                                                .forget = forget,
                                                .bytes = bytes,

@@ -1,6 +1,8 @@
 /* Lengths of documents and frequencies of terms. */
 #include "engine/index/text_counts.h"
 
+#include <math.h>
+
 #include "base/mem.h"
 
 #define EMPTY       UINT64_MAX
@@ -17,6 +19,20 @@ void vex_text_counts_done(struct vex_text_counts *counts)
     vex_mem_free(counts->lengths);
     vex_mem_free(counts->keys);
     vex_mem_free(counts->times);
+}
+
+/* ---- scores ---- */
+
+double vex_bm25_idf(uint64_t documents, uint64_t having)
+{
+    return log(((double)documents - (double)having + 0.5) / ((double)having + 0.5) + 1);
+}
+
+double vex_bm25_part(const struct vex_bm25 *bm25, double idf, uint32_t times, uint32_t length, double average)
+{
+    double ratio = average > 0 ? vex_text_round(length) / average : 1;
+
+    return idf * times * (bm25->k + 1) / (times + bm25->k * (1 - bm25->b + bm25->b * ratio));
 }
 
 /* ---- lengths ---- */

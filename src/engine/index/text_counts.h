@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "engine/index/index.h"
 
 struct vex_text_counts {
     uint32_t *lengths; /* tokens, by slot */
@@ -19,6 +20,11 @@ struct vex_text_counts {
     uint64_t size, used; /* size: a power of two, or 0 */
 };
 
+/* BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009, 3.1) with the idf that is never negative. */
+double vex_bm25_idf(uint64_t documents, uint64_t having);
+/* What a term adds to the score of a document. average 0: a corpus without texts, where all count as of average length. */
+double vex_bm25_part(const struct vex_bm25 *bm25, double idf, uint32_t times, uint32_t length,
+                     double average);
 void vex_text_counts_init(struct vex_text_counts *counts);
 void vex_text_counts_done(struct vex_text_counts *counts);
 /* Lengths lose what is below their leading 13 bits, as Qdrant's do. */

@@ -17,7 +17,8 @@
 #include "base/metrics.h"
 #include "uapi/dist.h"
 
-#define FETCH_BYTES (1u << 20) /* of one answer of the device, unless a single vector is longer */
+#define PREFETCH_BYTES 1024u      /* of a vector: the processor follows by itself */
+#define FETCH_BYTES    (1u << 20) /* of one answer of the device, unless a single vector is longer */
 
 struct vector_file {
     uint8_t ordinal;
@@ -418,6 +419,74 @@ int vex_vectors_fetch(struct vex_vectors *vectors, uint8_t ordinal, const uint32
         rc = fetch_piece(vectors, vf, slots + at, piece, low, (uint64_t)high - low + 1, ret + at);
     }
     return rc;
+}
+
+/* The vectors that the next step compares are on their way meanwhile: random reads of a map far larger than the caches. */
+static void prefetch(const char *map, const struct vector_file *vf, const uint32_t *slots, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t at = 0; at < vf->stride && at < PREFETCH_BYTES; at += 64)
+            __builtin_prefetch(map + (size_t)slots[i] * vf->stride + at);
+}
+
+static void score_mapped(const struct vector_file *vf, const char *map, enum vex_distance distance,
+                         const float *query, const uint32_t *slots, uint32_t count, float *ret)
+{
+    vex_dist4_fn *four = vex_dist4(distance, vf->element);
+    vex_dist_fn *one = vex_dist(distance, vf->element);
+    uint32_t i = 0;
+
+    prefetch(map, vf, slots, count < 4 ? count : 4);
+    for (; i + 4 <= count; i += 4) {
+        const void *at[4];
+
+        for (uint32_t j = 0; j < 4; j++)
+            at[j] = map + (size_t)slots[i + j] * vf->stride;
+        prefetch(map, vf, slots + i + 4, count - i - 4 < 4 ? count - i - 4 : 4);
+        four(query, at, vf->dimensions, ret + i);
+    }
+    for (; i < count; i++)
+        ret[i] = one(query, map + (size_t)slots[i] * vf->stride, vf->dimensions);
+}
+
+/* A device without a map. */
+static int score_read(struct vex_vectors *vectors, const struct vector_file *vf, enum vex_distance distance,
+                      const float *query, const uint32_t *slots, uint32_t count, float *ret)
+{
+    vex_dist_fn *dist = vex_dist(distance, vf->element);
+    uint32_t most = fetch_capacity(vf);
+    char *stored = vex_mem_try((size_t)(count < most ? count : most) * vf->stride);
+    int rc = stored != NULL ? 0 : VEX_ENO_MEMORY;
+
+    for (uint32_t at = 0, piece; at < count && rc == 0; at += piece) {
+        piece = count - at < most ? count - at : most;
+        rc = vectors->dev->ops->read(vectors->dev, vf->df, slots + at, piece, stored);
+        count_request(VEX_METRIC_DEVICE_READS, VEX_METRIC_DEVICE_READ_BYTES, (uint64_t)piece * vf->stride);
+        for (uint32_t i = 0; i < piece && rc == 0; i++)
+            ret[at + i] = dist(query, stored + (size_t)i * vf->stride, vf->dimensions);
+    }
+    vex_mem_free(stored);
+    return rc;
+}
+
+int vex_vectors_score(struct vex_vectors *vectors, uint8_t ordinal, enum vex_distance distance,
+                      const float *query, const uint32_t *slots, uint32_t count, float *ret)
+{
+    struct vector_file *vf = find(vectors, ordinal);
+    const char *map;
+
+    if (count == 0)
+        return 0;
+    if (vf == NULL || vf->df == NULL)
+        return VEX_ECORRUPT;
+    for (uint32_t i = 0; i < count; i++)
+        if (slots[i] >= vf->slots)
+            return VEX_ECORRUPT;
+    map = vectors->dev->ops->map(vectors->dev, vf->df);
+    if (map == NULL)
+        return score_read(vectors, vf, distance, query, slots, count, ret);
+    score_mapped(vf, map, distance, query, slots, count, ret);
+    return 0;
 }
 
 int vex_vectors_search(struct vex_vectors *vectors, uint8_t ordinal, struct vex_dev_search *search)

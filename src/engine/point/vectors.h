@@ -47,6 +47,10 @@ int vex_vectors_fetch(struct vex_vectors *vectors, uint8_t ordinal, const uint32
 /* Stored bytes of slots, stride apart. Also for the writer, of slots it has written and not yet published. */
 int vex_vectors_read_stored(struct vex_vectors *vectors, uint8_t ordinal, const uint32_t *slots,
                             uint32_t count, void *ret);
+/* Device distances of a query (normalised for cosine) to the vectors of slots, in any order; bit for bit what the device's SEARCH
+ * gives. The caller knows that the slots have them. */
+int vex_vectors_score(struct vex_vectors *vectors, uint8_t ordinal, enum vex_distance distance,
+                      const float *query, const uint32_t *slots, uint32_t count, float *ret);
 /* Exact search over a dense name through the device. */
 int vex_vectors_search(struct vex_vectors *vectors, uint8_t ordinal, struct vex_dev_search *search);
 /* Streams vectors of allowed slots through the device's SCAN. */

@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 
-#define GATHER_NS 200u /* a match gathered, its id compared a few times */
-#define PASS_NS   10u  /* a slot passed by a walk */
+#define GATHER_NS 40u /* a match gathered, its id compared a few times */
+#define PASS_NS   10u /* a slot passed by a walk */
 
 static int walk(struct vex_read *read, const struct vex_scroll *request, struct vex_sieve *sieve,
                 struct vex_browse *browse)
@@ -26,68 +26,96 @@ static int walk(struct vex_read *read, const struct vex_scroll *request, struct 
     return code < 0 ? code : 0;
 }
 
-/* ---- a heap of slots, first of the order at its root; hand-made, because the comparison needs the rows ---- */
+/* ---- the first matches of the order: a heap of slots, the last of them at its root; hand-made, because the comparison needs the
+ * rows ---- */
 
-static bool before(const struct vex_rows *rows, enum vex_rows_order order, uint32_t a, uint32_t b)
+struct heap {
+    const struct vex_rows *rows;
+    enum vex_rows_order order;
+    uint32_t *slots;
+    uint64_t count, room;
+};
+
+static bool before(const struct heap *heap, uint32_t a, uint32_t b)
 {
-    if (order == VEX_ORDER_BIRTH)
-        return vex_rows_at(rows, a)->birth < vex_rows_at(rows, b)->birth;
-    struct vex_id ia = vex_rows_id(rows, a), ib = vex_rows_id(rows, b);
+    if (heap->order == VEX_ORDER_BIRTH)
+        return vex_rows_at(heap->rows, a)->birth < vex_rows_at(heap->rows, b)->birth;
+    struct vex_id ia = vex_rows_id(heap->rows, a), ib = vex_rows_id(heap->rows, b);
     return vex_id_cmp(&ia, &ib) < 0;
 }
 
-static void sink(const struct vex_rows *rows, enum vex_rows_order order, uint32_t *slots, uint64_t count,
-                 uint64_t at)
+static void sink(const struct heap *heap, uint64_t count)
 {
-    uint32_t slot = slots[at];
+    uint32_t *slots = heap->slots, slot = slots[0];
+    uint64_t at = 0;
     for (uint64_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && before(rows, order, slots[child + 1], slots[child]))
+        if (child + 1 < count && before(heap, slots[child], slots[child + 1]))
             child++;
-        if (!before(rows, order, slots[child], slot))
+        if (!before(heap, slot, slots[child]))
             break;
         slots[at] = slots[child];
     }
     slots[at] = slot;
 }
 
-static uint64_t gather(struct vex_read *read, const struct vex_scroll *request,
-                       const struct vex_candidates *matches, uint32_t *ret)
+static void rise(const struct heap *heap, uint32_t slot)
 {
-    const struct vex_rows *rows = read->data.rows;
+    uint64_t at = heap->count - 1;
+    for (uint64_t parent; at > 0 && before(heap, heap->slots[parent = (at - 1) / 2], slot); at = parent)
+        heap->slots[at] = heap->slots[parent];
+    heap->slots[at] = slot;
+}
+
+static void offer(struct heap *heap, uint32_t slot)
+{
+    if (heap->count < heap->room) {
+        heap->count++;
+        rise(heap, slot);
+    } else if (before(heap, slot, heap->slots[0])) {
+        heap->slots[0] = slot;
+        sink(heap, heap->count);
+    }
+}
+
+static int gather(struct vex_read *read, const struct vex_scroll *request,
+                  const struct vex_candidates *matches, struct heap *heap)
+{
     bool from = request->order == VEX_ORDER_ID && request->offset != NULL;
-    uint64_t count = 0;
     uint32_t at = 0, slot;
-    while ((slot = vex_candidates_next(matches, &at)) != VEX_SLOT_NONE) {
+    int code = 0;
+    while (code == 0 && (slot = vex_candidates_next(matches, &at)) != VEX_SLOT_NONE) {
+        code = vex_read_step(read);
         if (from) {
-            struct vex_id id = vex_rows_id(rows, slot);
+            struct vex_id id = vex_rows_id(heap->rows, slot);
             if (vex_id_cmp(&id, request->offset) < 0)
                 continue;
         }
-        ret[count++] = slot;
+        offer(heap, slot);
     }
-    return count;
+    for (uint64_t left = heap->count; left > 1; left--) { /* into order */
+        uint32_t last = heap->slots[0];
+        heap->slots[0] = heap->slots[left - 1];
+        heap->slots[left - 1] = last;
+        sink(heap, left - 1);
+    }
+    return code;
 }
 
 static int pick(struct vex_read *read, const struct vex_scroll *request, const struct vex_candidates *matches,
                 struct vex_browse *browse)
 {
-    const struct vex_rows *rows = read->data.rows;
-    uint32_t *slots = vex_mem_try((matches->count + 1) * sizeof *slots);
-    if (slots == NULL)
+    struct heap heap = {.rows = read->data.rows, .order = request->order, .room = vex_browse_want(browse)};
+    if (heap.room > matches->count)
+        heap.room = matches->count;
+    if (heap.room == 0)
+        return 0;
+    heap.slots = vex_mem_try(heap.room * sizeof *heap.slots);
+    if (heap.slots == NULL)
         return vex_read_no_memory(read);
-    uint64_t count = gather(read, request, matches, slots);
-    for (uint64_t i = count / 2; i-- > 0;)
-        sink(rows, request->order, slots, count, i);
-    int code = 0;
-    while (count > 0 && code == 0) {
-        code = vex_read_step(read);
-        if (code == 0)
-            code = vex_browse_take(read, browse, slots[0], NULL);
-        slots[0] = slots[--count];
-        if (count > 0)
-            sink(rows, request->order, slots, count, 0);
-    }
-    vex_mem_free(slots);
+    int code = gather(read, request, matches, &heap);
+    for (uint64_t i = 0; i < heap.count && code == 0; i++)
+        code = vex_browse_take(read, browse, heap.slots[i], NULL);
+    vex_mem_free(heap.slots);
     return code < 0 ? code : 0;
 }
 

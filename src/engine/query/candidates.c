@@ -2,12 +2,13 @@
 #include "engine/query/candidates.h"
 
 #include "base/mem.h"
+#include "engine/index/slots.h"
 
 static uint64_t count_bits(const uint64_t *words, size_t count)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < count; i++)
-        n += (uint64_t)__builtin_popcountll(words[i]);
+        n += vex_bits_in(words[i]);
     return n;
 }
 

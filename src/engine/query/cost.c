@@ -3,6 +3,7 @@
  * Lock      The collection's is only tried: while it is held exclusive, or the collection is not open, a read will have to wait, which
  *           is said as a cost beyond any bound. */
 #include "engine/internal.h"
+#include "engine/query/nearest.h"
 #include "engine/query/sieve.h"
 
 #define BASE_NS        3000.0 /* lock, one answer of ordinary length */
@@ -101,7 +102,25 @@ uint64_t vex_read_cost_filter(struct vex_collection *collection, struct vex_filt
 
 /* ---- searches ---- */
 
-static double cost_of(const struct vex_nearest *request, const struct vex_vector_params *params, double all)
+/* By a graph, if the lock can be had: an estimate that turns out wrong does no harm. */
+static bool walk_cost(struct vex_collection *collection, const struct vex_nearest *request,
+                      const struct vex_vector_params *params, double points, double *ret)
+{
+    struct vex_walk walk;
+    uint64_t want;
+    double now;
+    bool walks;
+
+    if (__builtin_add_overflow(request->limit, request->offset, &want) || !enter(collection, &now))
+        return false;
+    walks = vex_nearest_walk_plan(&collection->data, params, request, want, (uint64_t)points, &walk);
+    *ret = walks ? walk.ns : 0;
+    vex_collection_read_end(collection);
+    return walks;
+}
+
+static double cost_of(struct vex_collection *collection, const struct vex_nearest *request,
+                      const struct vex_vector_params *params, double all, bool *ret_walks)
 {
     double points = all, ns = BASE_NS, each;
     if (request->has_ids && request->id_count < points)
@@ -116,7 +135,10 @@ static double cost_of(const struct vex_nearest *request, const struct vex_vector
         each = SPARSE_NS * (params->idf ? 2 : 1);
     else
         each = MULTI_ROWS * (request->query.rows != 0 ? request->query.rows : 1) * params->size * 4 * BYTE_NS;
-    double hits = (double)request->limit < all ? (double)request->limit : all;
+    double hits = (double)request->limit < all ? (double)request->limit : all, walk;
+    *ret_walks = params->kind == VEX_VECTOR_DENSE && walk_cost(collection, request, params, points, &walk);
+    if (*ret_walks)
+        return ns + walk + hits * HIT_NS;
     return ns + points * each + hits * HIT_NS;
 }
 
@@ -132,11 +154,13 @@ uint64_t vex_read_cost_nearest(struct vex_collection *collection, const struct v
         const struct vex_vector_params *params = vex_config_vector(config, requests[i].using);
         if (params == NULL)
             continue;
-        if (params->kind == VEX_VECTOR_DENSE) {
-            dense += cost_of(&requests[i], params, points);
+        bool walks;
+        double cost = cost_of(collection, &requests[i], params, points, &walks);
+        if (params->kind == VEX_VECTOR_DENSE && !walks) {
+            dense += cost;
             dense_count++;
         } else {
-            others += cost_of(&requests[i], params, points);
+            others += cost;
         }
     }
     vex_config_unref(config);

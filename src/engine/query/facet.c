@@ -4,6 +4,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#define NARROW_MAX   20000u /* matches whose payloads may be read instead */
+#define READ_NS      1000u  /* a payload's values read and counted */
+#define BYTES_PER_NS 2u     /* of an index that is gone over */
+
 /* One value while it is counted; text points into an index. */
 struct facet {
     struct vex_facet_value value;
@@ -17,6 +21,8 @@ struct counting {
     uint64_t limit;
     struct facet *best;
     uint64_t count, cap;
+    uint64_t least;       /* values of the complete index that fewer slots hold can't be among the best */
+    uint64_t most_extra;  /* slots of a value in `extra` */
     struct vex_map extra; /* value's bytes -> struct facet, of the slots beside the complete index */
 };
 
@@ -61,15 +67,27 @@ static void rise(struct facet *heap, uint64_t at)
     heap[at] = facet;
 }
 
+/* The heap is full: a better value takes the place of the worst. */
+static void improve(struct counting *c, const struct facet *facet)
+{
+    if (c->limit == 0) {
+        c->least = UINT64_MAX;
+        return;
+    }
+    if (before(facet, &c->best[0])) {
+        c->best[0] = *facet;
+        sink(c->best, c->count, 0);
+    }
+    if (c->best[0].count > c->most_extra + 1)
+        c->least = c->best[0].count - c->most_extra;
+}
+
 static int offer(struct counting *c, const struct facet *facet)
 {
     if (facet->count == 0)
         return 0;
     if (c->count == c->limit) {
-        if (c->limit > 0 && before(facet, &c->best[0])) {
-            c->best[0] = *facet;
-            sink(c->best, c->count, 0);
-        }
+        improve(c, facet);
         return 0;
     }
     if (c->count == c->cap) {
@@ -111,6 +129,8 @@ static int add_extra(void *arg, const struct vex_facet_value *value, uint64_t co
     if (facet == NULL)
         return vex_read_no_memory(c->read);
     *facet = (struct facet){*value, count, false};
+    if (count > c->most_extra)
+        c->most_extra = count;
     vex_map_put(&c->extra, key_of(value, room), facet);
     return 0;
 }
@@ -158,7 +178,7 @@ static int count_values(struct counting *c, const struct vex_field *field,
     if (code == 0 && field->index != NULL && (filtered || field->pending != NULL))
         code = among_of(read, field, matches, &among);
     if (code == 0 && field->index != NULL)
-        code = vex_index_facet(field->index, among, matches->slots, add_value, c);
+        code = vex_index_facet_above(field->index, among, matches->slots, &c->least, add_value, c);
     vex_mem_free(among);
     size_t at = 0;
     struct vex_str key;
@@ -198,10 +218,17 @@ static int answer(struct counting *c, struct vex_facet_hit **ret, size_t *ret_co
     return 0;
 }
 
-static int facet(struct vex_read *read, const struct vex_facet *request, const struct vex_field *field,
+/* To read the payloads of the matches is cheaper than to go over the whole index. */
+static bool is_narrow(const struct vex_field *field, const struct vex_candidates *matches)
+{
+    return field->index != NULL && matches->count < NARROW_MAX &&
+           matches->count * READ_NS < vex_index_bytes(field->index) / BYTES_PER_NS;
+}
+
+static int facet(struct vex_read *read, const struct vex_facet *request, struct vex_field *field,
                  struct vex_facet_hit **ret, size_t *ret_count)
 {
-    struct counting c = {.read = read, .limit = request->limit};
+    struct counting c = {.read = read, .limit = request->limit, .least = 1};
     struct vex_candidates matches = {0};
     struct vex_read_filter filter;
     int code = vex_read_filter_bind(read, request->filter, &filter);
@@ -210,6 +237,8 @@ static int facet(struct vex_read *read, const struct vex_facet *request, const s
     code = vex_candidates_find(read, &filter, (struct vex_id_list){0}, VEX_NO_ORDINAL, &matches);
     vex_read_filter_unbind(&filter);
     vex_map_init(&c.extra);
+    if (code == 0 && request->filter != NULL && is_narrow(field, &matches))
+        code = vex_field_narrow(read, &matches, field);
     if (code == 0 && matches.count > 0)
         code = count_values(&c, field, &matches, request->filter != NULL);
     if (code == 0)

@@ -196,6 +196,7 @@ static bool same_group(const struct vex_query *a, const struct vex_query *b)
 {
     const struct vex_nearest *ra = a->request, *rb = b->request;
     return a->params == b->params && wanted(ra) == wanted(rb) && ra->has_ids == rb->has_ids &&
+           ra->exact == rb->exact && ra->indexed_only == rb->indexed_only && ra->ef == rb->ef &&
            (!ra->has_ids || (ra->ids == rb->ids && ra->id_count == rb->id_count)) &&
            same_filter(ra->filter, rb->filter);
 }
@@ -235,7 +236,12 @@ int vex_nearest_among(struct vex_read *read, struct vex_query *queries, uint32_t
         group.want = candidates->count;
     if (group.want == 0)
         return 0;
-    return by_device(group.params) ? vex_nearest_dense(read, &group) : vex_nearest_scan(read, &group);
+    if (!by_device(group.params))
+        return vex_nearest_scan(read, &group);
+    struct vex_walk walk;
+    bool walks = vex_nearest_walk_plan(&read->data, group.params, queries[0].request, group.want,
+                                       candidates->count, &walk);
+    return walks ? vex_nearest_graph(read, &group) : vex_nearest_dense(read, &group);
 }
 
 static int run_group(struct vex_read *read, struct vex_query *queries, uint32_t count)

@@ -1,6 +1,7 @@
 /* Nearest-neighbour search: queries as resolved against one version. Private to the query folder.
  *
- * nearest.c resolves, groups and answers; nearest_dense.c and nearest_scan.c find the best slots of a group.
+ * nearest.c resolves, groups and answers; nearest_graph.c, nearest_dense.c and nearest_scan.c find the best slots of a
+ * group.
  */
 #ifndef VEX_ENGINE_QUERY_NEAREST_H
 #define VEX_ENGINE_QUERY_NEAREST_H
@@ -50,6 +51,23 @@ int vex_nearest_stored(struct vex_read *read, const struct vex_vector_params *pa
 /* recommend.c: the average of the examples into *ret. */
 int vex_nearest_average(struct vex_read *read, const struct vex_vector_params *params,
                         const struct vex_nearest *request, struct vex_vector_value *ret);
+
+/* How a query walks the graph. */
+struct vex_walk {
+    struct vex_graph_view view;
+    uint32_t ef;
+    bool through; /* through candidates only */
+    double ns;    /* estimated cost, the tail's too */
+};
+/* Whether the graph serves a query with so many candidates. The collection's lock is held. */
+bool vex_nearest_walk_plan(const struct vex_collection_data *data, const struct vex_vector_params *params,
+                           const struct vex_nearest *request, uint64_t want, uint64_t count,
+                           struct vex_walk *ret);
+/* Walks for one query. *ret_served false: too little was found, nothing is answered yet. */
+int vex_nearest_walk(struct vex_read *read, const struct vex_query_group *group, struct vex_query *query,
+                     const struct vex_walk *plan, bool *ret_served);
+/* Each query by a walk, or by the exact search when it serves better. */
+int vex_nearest_graph(struct vex_read *read, const struct vex_query_group *group);
 int vex_nearest_dense(struct vex_read *read, const struct vex_query_group *group);
 int vex_nearest_scan(struct vex_read *read, const struct vex_query_group *group);
 /* Turns the best slots of one query, in order, into its hits. */

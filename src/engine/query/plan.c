@@ -2,11 +2,16 @@
 #include "engine/query/plan.h"
 
 #include "base/mem.h"
+#include "engine/index/slots.h"
 
-#define STEPS    1024u /* slots between two calls of step */
-#define ENTRY_NS 2u    /* an entry of an index put into a bitmap */
-#define SLICE_NS 40u   /* an id hashed */
-#define TEXT_MAX 1024u /* bytes of a path put together */
+#define STEPS      1024u /* slots between two calls of step */
+#define ENTRY_NS   1u    /* an entry of an index put into a bitmap */
+#define WORD_SHARE 16u   /* slots that a set of many is united in the time of one entry */
+#define DEAR_SHARE                                                                                           \
+    4u /* times what going over a bitmap costs: a condition whose bitmap is better not made for a page */
+#define SLICE_NS  40u   /* an id hashed */
+#define TEXT_MAX  1024u /* bytes of a path put together */
+#define NOTES_MAX 64u   /* conditions of a filter that are told to the index set */
 
 /* ---- estimates ---- */
 
@@ -15,18 +20,23 @@ const struct vex_index *vex_plan_index(const struct vex_plan *plan, const struct
     return plan->data->indexes != NULL ? vex_index_set_find(plan->data->indexes, &cond->path) : NULL;
 }
 
-/* `key` or `key[]`, then `[].inner`. */
-static const struct vex_index *element_index(const struct vex_plan *plan, const struct vex_path *key,
-                                             const struct vex_path *inner)
-{
+struct element_path {
     struct vex_step steps[2 * VEX_PATH_STEPS_MAX + 1];
     char text[TEXT_MAX];
+    struct vex_path path;
+};
+
+/* `key` or `key[]`, then `[].inner`. False: too long, or elements are not objects. */
+static bool join_element(struct element_path *joined, const struct vex_path *key,
+                         const struct vex_path *inner)
+{
+    struct vex_step *steps = joined->steps;
+    char *text = joined->text;
     uint32_t count = key->count;
     size_t len = key->text.len;
-    if (plan->data->indexes == NULL || count == 0 || count > VEX_PATH_STEPS_MAX ||
-        inner->count > VEX_PATH_STEPS_MAX || inner->count == 0 || inner->steps[0].kind != VEX_STEP_KEY ||
-        len + inner->text.len + 3 > TEXT_MAX)
-        return NULL;
+    if (count == 0 || count > VEX_PATH_STEPS_MAX || inner->count > VEX_PATH_STEPS_MAX || inner->count == 0 ||
+        inner->steps[0].kind != VEX_STEP_KEY || len + inner->text.len + 3 > TEXT_MAX)
+        return false;
     memcpy(steps, key->steps, count * sizeof *steps);
     memcpy(text, key->text.ptr, len);
     if (steps[count - 1].kind != VEX_STEP_ALL) {
@@ -37,8 +47,17 @@ static const struct vex_index *element_index(const struct vex_plan *plan, const 
     text[len++] = '.';
     memcpy(text + len, inner->text.ptr, inner->text.len);
     memcpy(steps + count, inner->steps, inner->count * sizeof *steps);
-    struct vex_path path = {vex_str(text, len + inner->text.len), steps, count + inner->count};
-    return vex_index_set_find(plan->data->indexes, &path);
+    joined->path = (struct vex_path){vex_str(text, len + inner->text.len), steps, count + inner->count};
+    return true;
+}
+
+static const struct vex_index *element_index(const struct vex_plan *plan, const struct vex_path *key,
+                                             const struct vex_path *inner)
+{
+    struct element_path joined;
+    if (plan->data->indexes == NULL || !join_element(&joined, key, inner))
+        return NULL;
+    return vex_index_set_find(plan->data->indexes, &joined.path);
 }
 
 /* Conditions that hold as soon as one value does, however the elements are cut. */
@@ -82,35 +101,79 @@ const struct vex_index *vex_plan_nested_index(const struct vex_plan *plan, const
     return best;
 }
 
-static struct vex_plan_bounds bounds_of(const struct vex_plan *plan, const struct vex_filter *filter);
+static struct vex_plan_bounds bounds_of(struct vex_plan *plan, const struct vex_filter *filter);
 
 static uint64_t least_of(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static struct vex_plan_bounds indexed(const struct vex_plan *plan, const struct vex_index *index,
+struct vex_index_estimate vex_plan_estimate(struct vex_plan *plan, const struct vex_index *index,
+                                            const struct vex_cond *cond)
+{
+    for (uint32_t i = 0; i < plan->estimate_count; i++)
+        if (plan->estimates[i].cond == cond)
+            return plan->estimates[i].estimate;
+    struct vex_index_estimate estimate = vex_index_estimate(index, cond);
+    if (plan->estimate_count < VEX_PLAN_ESTIMATES) {
+        plan->estimates[plan->estimate_count].cond = cond;
+        plan->estimates[plan->estimate_count++].estimate = estimate;
+    }
+    return estimate;
+}
+
+/* Values with few slots each cost a bit an entry; great sets are united by words. */
+static uint64_t entries_ns(struct vex_plan *plan, const struct vex_index *index, const struct vex_cond *cond)
+{
+    uint64_t most = vex_plan_estimate(plan, index, cond).max;
+    if (cond->kind == VEX_COND_ANY && cond->values.text_count + cond->values.int_count <= 1 &&
+        vex_index_type(index) != VEX_INDEX_FLOAT && vex_index_type(index) != VEX_INDEX_INTEGER)
+        most = least_of(most, plan->slots / WORD_SHARE);
+    return least_of(most, plan->base_count) * ENTRY_NS;
+}
+
+bool vex_plan_is_dear(struct vex_plan *plan, const struct vex_index *index, const struct vex_cond *cond)
+{
+    return entries_ns(plan, index, cond) > DEAR_SHARE * vex_plan_words(plan->slots);
+}
+
+static double share(double part, double all)
+{
+    return all < 1 || part >= all ? 1 : part / all;
+}
+
+static struct vex_plan_bounds indexed(struct vex_plan *plan, const struct vex_index *index,
                                       const struct vex_cond *cond)
 {
     uint64_t all = plan->base_count, words = vex_plan_words(plan->slots);
-    struct vex_plan_bounds unknown = {.max = all, .work = words, .open = true};
+    struct vex_plan_bounds unknown = {
+        .max = all, .work = words, .cheap = words, .likely = 0.5, .kept = 1, .open = true};
     if (index == NULL)
         return unknown;
-    struct vex_index_estimate estimate = vex_index_estimate(index, cond);
+    struct vex_index_estimate estimate = vex_plan_estimate(plan, index, cond);
     if (!estimate.served)
         return unknown;
-    return (struct vex_plan_bounds){
+    struct vex_plan_bounds bounds = {
         .min = least_of(estimate.min, all),
         .max = least_of(estimate.max, all),
-        .work = words + least_of(estimate.max, all) * ENTRY_NS,
+        .work = words + entries_ns(plan, index, cond),
+        .cheap = words,
+        .kept = 1,
         .narrows = true,
     };
+    bounds.likely = share((double)bounds.min + (double)bounds.max, 2 * (double)all);
+    if (!vex_plan_is_dear(plan, index, cond)) {
+        bounds.cheap = bounds.work;
+        bounds.kept = bounds.likely;
+    }
+    return bounds;
 }
 
-static struct vex_plan_bounds cond_bounds(const struct vex_plan *plan, const struct vex_cond *cond)
+static struct vex_plan_bounds cond_bounds(struct vex_plan *plan, const struct vex_cond *cond)
 {
     uint64_t all = plan->base_count, words = vex_plan_words(plan->slots);
-    struct vex_plan_bounds bounds = {.max = all, .work = words, .narrows = true};
+    struct vex_plan_bounds bounds = {
+        .max = all, .work = words, .cheap = words, .likely = 0.5, .kept = 1, .narrows = true};
     const struct vex_cond *inner = cond;
     switch (cond->kind) {
     case VEX_COND_FILTER:
@@ -122,13 +185,16 @@ static struct vex_plan_bounds cond_bounds(const struct vex_plan *plan, const str
         return bounds;
     case VEX_COND_HAS_ID:
         bounds.max = least_of(cond->ids.count, all);
+        bounds.likely = bounds.kept = share((double)bounds.max, (double)all);
         bounds.work += (uint64_t)cond->ids.count * VEX_PLAN_ID_NS;
+        bounds.cheap = bounds.work;
         return bounds;
     case VEX_COND_HAS_VECTOR:
         return bounds;
     case VEX_COND_SLICE:
         if (cond->slice.total != 0)
             bounds.min = bounds.max = all / cond->slice.total;
+        bounds.likely = share((double)bounds.max, (double)all);
         bounds.work += all * SLICE_NS;
         return bounds;
     default:
@@ -142,12 +208,15 @@ static struct vex_plan_bounds both(struct vex_plan_bounds a, struct vex_plan_bou
         .min = a.min + b.min > all ? a.min + b.min - all : 0,
         .max = least_of(a.max, b.max),
         .work = a.work + b.work,
+        .cheap = a.cheap + b.cheap,
+        .likely = a.likely * b.likely,
+        .kept = a.kept * b.kept,
         .open = a.open || b.open,
         .narrows = a.narrows || b.narrows,
     };
 }
 
-static struct vex_plan_bounds any_of(const struct vex_plan *plan, const struct vex_cond_list *list)
+static struct vex_plan_bounds any_of(struct vex_plan *plan, const struct vex_cond_list *list)
 {
     struct vex_plan_bounds any = {.narrows = true};
     for (uint32_t i = 0; i < list->count; i++) {
@@ -155,6 +224,9 @@ static struct vex_plan_bounds any_of(const struct vex_plan *plan, const struct v
         any.min = one.min > any.min ? one.min : any.min;
         any.max = least_of(any.max + one.max, plan->base_count);
         any.work += one.work;
+        any.cheap += one.cheap;
+        any.likely = any.likely + one.likely < 1 ? any.likely + one.likely : 1;
+        any.kept = any.kept + one.kept < 1 ? any.kept + one.kept : 1;
         any.open = any.open || one.open;
         any.narrows = any.narrows && one.narrows;
     }
@@ -162,10 +234,10 @@ static struct vex_plan_bounds any_of(const struct vex_plan *plan, const struct v
 }
 
 /* Depth is bounded by VEX_FILTER_DEPTH_MAX, which bind has checked. */
-static struct vex_plan_bounds bounds_of(const struct vex_plan *plan, const struct vex_filter *filter)
+static struct vex_plan_bounds bounds_of(struct vex_plan *plan, const struct vex_filter *filter)
 {
     uint64_t all = plan->base_count;
-    struct vex_plan_bounds bounds = {.min = all, .max = all};
+    struct vex_plan_bounds bounds = {.min = all, .max = all, .likely = 1, .kept = 1};
     for (uint32_t i = 0; i < filter->must.count; i++)
         bounds = both(bounds, cond_bounds(plan, &filter->must.conds[i]), all);
     if (filter->should.count > 0)
@@ -175,13 +247,18 @@ static struct vex_plan_bounds bounds_of(const struct vex_plan *plan, const struc
         uint64_t min = none.min;
         none.min = all - none.max;
         none.max = all - min;
+        none.likely = 1 - none.likely;
+        none.kept = 1; /* what is dear there could not be told */
         bounds = both(bounds, none, all);
     }
     if (filter->has_min_should) { /* at least one of them; all cost */
         struct vex_plan_bounds some = any_of(plan, &filter->min_should);
         some.min = 0;
-        if (filter->min_count == 0)
+        some.kept = 1;
+        if (filter->min_count == 0) {
             some.max = all;
+            some.likely = 1;
+        }
         bounds = both(bounds, some, all);
     }
     return bounds;
@@ -210,7 +287,7 @@ static void lead_cond(struct vex_plan *plan, const struct vex_cond *cond)
         index = vex_plan_index(plan, cond);
         if (index == NULL)
             return;
-        struct vex_index_estimate estimate = vex_index_estimate(index, cond);
+        struct vex_index_estimate estimate = vex_plan_estimate(plan, index, cond);
         if (!estimate.served || estimate.min != estimate.max)
             return;
         count = estimate.max;
@@ -274,6 +351,54 @@ void vex_plan_init(struct vex_plan *plan, const struct vex_collection_data *data
         plan->way = VEX_PLAN_LEAD;
         plan->find_ns = lead;
     }
+}
+
+/* ---- what no index serves ---- */
+
+static void note_in(const struct vex_plan *plan, const struct vex_filter *filter, unsigned *left);
+
+static void note_nested(const struct vex_plan *plan, const struct vex_cond *nested)
+{
+    const struct vex_cond *inner = NULL;
+    struct element_path joined;
+    if (vex_plan_nested_index(plan, nested, &inner) != NULL)
+        return;
+    for (uint32_t i = 0; i < nested->sub->must.count && i < NOTES_MAX; i++) {
+        inner = &nested->sub->must.conds[i];
+        if (one_value_is_enough(inner) && join_element(&joined, &nested->path, &inner->path))
+            vex_index_set_missed(plan->data->indexes, &joined.path, inner);
+    }
+}
+
+static void note_list(const struct vex_plan *plan, const struct vex_cond_list *list, unsigned *left)
+{
+    for (uint32_t i = 0; i<list->count && * left> 0; i++) {
+        const struct vex_cond *cond = &list->conds[i];
+        --*left;
+        if (cond->kind == VEX_COND_FILTER)
+            note_in(plan, cond->sub, left);
+        else if (cond->kind == VEX_COND_NESTED)
+            note_nested(plan, cond);
+        else if (cond->path.count > 0 && vex_plan_index(plan, cond) == NULL)
+            vex_index_set_missed(plan->data->indexes, &cond->path, cond);
+    }
+}
+
+static void note_in(const struct vex_plan *plan, const struct vex_filter *filter, unsigned *left)
+{
+    note_list(plan, &filter->must, left);
+    note_list(plan, &filter->should, left);
+    note_list(plan, &filter->must_not, left);
+    note_list(plan, &filter->min_should, left);
+}
+
+void vex_plan_note(struct vex_plan *plan)
+{
+    unsigned left = NOTES_MAX;
+    bool first = !plan->noted;
+    plan->noted = true;
+    if (first && plan->filter != NULL && vex_index_set_learns(plan->data->indexes))
+        note_in(plan, plan->filter, &left);
 }
 
 /* ---- going ---- */
@@ -386,7 +511,7 @@ static int find_by_bitmaps(struct finding *f)
         }
     for (size_t w = 0; w < words && code == 0; w++) {
         f->bits[w] |= sure[w];
-        f->count += (uint64_t)__builtin_popcountll(sure[w]);
+        f->count += vex_bits_in(sure[w]);
     }
     if (code == 0)
         code = take_all(f, maybe, plan->slots, sure);
@@ -398,6 +523,7 @@ int vex_plan_find(struct vex_plan *plan, uint64_t *bits, uint64_t *ret_count)
 {
     struct finding f = {.plan = plan, .bits = bits};
     int code = 0;
+    vex_plan_note(plan);
     if (plan->slots > 0 && plan->base != NULL) {
         switch (plan->way) {
         case VEX_PLAN_ALL:
@@ -416,6 +542,21 @@ int vex_plan_find(struct vex_plan *plan, uint64_t *bits, uint64_t *ret_count)
         }
     }
     *ret_count = f.count;
+    return code;
+}
+
+int vex_plan_screen(struct vex_plan *plan, uint64_t *screen)
+{
+    size_t words = vex_plan_words(plan->slots), pending = vex_plan_words(plan->pending_slots);
+    uint64_t *sure = vex_mem_try((words + 1) * sizeof *sure);
+    if (sure == NULL)
+        return VEX_ENO_MEMORY;
+    plan->sparing = true;
+    int code = vex_plan_bitmaps(plan, sure, screen);
+    plan->sparing = false;
+    for (size_t w = 0; plan->pending != NULL && w < words && w < pending; w++)
+        screen[w] |= plan->pending[w];
+    vex_mem_free(sure);
     return code;
 }
 

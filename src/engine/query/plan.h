@@ -22,9 +22,15 @@
 struct vex_plan_bounds {
     uint64_t min, max; /* slots that match */
     uint64_t work;     /* ns for its bitmaps */
+    uint64_t cheap;    /* of that, for a screen */
+    double likely;     /* share of the slots that match, as if conditions knew nothing of one another */
+    double kept;       /* share that a screen leaves */
     bool open;         /* payloads have to be read to know */
     bool narrows;      /* indexes, ids or names leave something out */
 };
+
+#define VEX_PLAN_ESTIMATES                                                                                   \
+    8u /* conditions whose estimates are kept: a rim of places or many words are dear to judge twice */
 
 struct vex_plan {
     const struct vex_collection_data *data;
@@ -39,10 +45,17 @@ struct vex_plan {
     uint32_t pending_slots;
     uint64_t pending_count;
     struct vex_plan_bounds bounds;
+    struct {
+        const struct vex_cond *cond;
+        struct vex_index_estimate estimate;
+    } estimates[VEX_PLAN_ESTIMATES];
+    uint32_t estimate_count;
     const struct vex_cond *lead;        /* every match matches it, and it lists its slots; NULL: none */
     const struct vex_index *lead_index; /* NULL: the lead is a list of ids */
     uint64_t lead_count;
+    bool sparing;     /* bitmaps are made for a screen */
     bool lead_whole;  /* the filter says nothing else */
+    bool noted;       /* vex_plan_note was called */
     uint64_t find_ns; /* cost of vex_plan_find */
     enum { VEX_PLAN_ALL, VEX_PLAN_READ, VEX_PLAN_LEAD, VEX_PLAN_BITS } way;
 };
@@ -52,10 +65,15 @@ void vex_plan_init(struct vex_plan *plan, const struct vex_collection_data *data
                    const struct vex_filter *filter, const uint64_t *base, uint64_t base_count);
 /* ORs the slots that match into bits (plan->slots bits, whole words, zeroed). VEX_ENO_MEMORY, or what step gave. */
 int vex_plan_find(struct vex_plan *plan, uint64_t *bits, uint64_t *ret_count);
+/* Slots that may match, judged by the conditions whose bitmaps are soon made; into words of plan->slots bits. Of use when few matches
+ * are wanted: the rest is read. */
+int vex_plan_screen(struct vex_plan *plan, uint64_t *screen);
 /* An index knows the number of matches. base holds all live slots. */
 bool vex_plan_is_counted(const struct vex_plan *plan);
 /* Only how many. base holds all live slots. */
 int vex_plan_count(struct vex_plan *plan, uint64_t *ret_count);
+/* Payloads will be read: fields without an index are made known to the index set, once a plan. vex_plan_find does so itself. */
+void vex_plan_note(struct vex_plan *plan);
 /* One slot, by its payload. slot is live. */
 bool vex_plan_match(const struct vex_collection_data *data, const struct vex_filter *filter, uint32_t slot);
 
@@ -73,6 +91,11 @@ static inline bool vex_plan_bit(const uint64_t *bits, uint32_t slots, uint32_t s
 
 /* An index that answers this condition, or NULL. */
 const struct vex_index *vex_plan_index(const struct vex_plan *plan, const struct vex_cond *cond);
+/* What the index of the condition's own path knows of it; asked once for the first few conditions. */
+struct vex_index_estimate vex_plan_estimate(struct vex_plan *plan, const struct vex_index *index,
+                                            const struct vex_cond *cond);
+/* Its bitmap takes long to make. */
+bool vex_plan_is_dear(struct vex_plan *plan, const struct vex_index *index, const struct vex_cond *cond);
 /* For NESTED: the index that holds what one of its conditions on elements looks at, the one with the fewest matches; what it
  * answers are slots that may match. NULL: none, and *ret_inner stays. */
 const struct vex_index *vex_plan_nested_index(const struct vex_plan *plan, const struct vex_cond *nested,

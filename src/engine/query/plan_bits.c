@@ -119,7 +119,8 @@ static int add_slice(const struct bits *b, const struct vex_cond *cond, const ui
 static void add_indexed(const struct bits *b, const struct vex_index *index, const struct vex_cond *cond,
                         const uint64_t *within, struct sets into)
 {
-    if (index == NULL || !vex_index_estimate(index, cond).served) {
+    if (index == NULL || !vex_plan_estimate(b->plan, index, cond).served ||
+        (b->plan->sparing && vex_plan_is_dear(b->plan, index, cond))) {
         unite(b, into.maybe, within);
         return;
     }
@@ -163,6 +164,10 @@ static int add_cond(struct bits *b, const struct vex_cond *cond, const uint64_t 
         add_having(b, cond, into);
         return 0;
     case VEX_COND_SLICE:
+        if (b->plan->sparing) {
+            unite(b, into.maybe, within);
+            return 0;
+        }
         return add_slice(b, cond, within, into);
     default:
         add_indexed(b, vex_plan_index(b->plan, cond), cond, within, into);

@@ -45,11 +45,21 @@ static const struct vex_analyzer *analyzer(void *arg, const struct vex_path *pat
     return data->indexes != NULL ? vex_index_set_analyzer(data->indexes, path) : NULL;
 }
 
+static uint32_t elements(void *arg, const struct vex_path *path)
+{
+    const struct vex_collection_data *data = arg;
+    return vex_index_set_elements(data->indexes, path);
+}
+
 int vex_read_filter_bind(struct vex_read *read, struct vex_filter *filter, struct vex_read_filter *ret)
 {
     *ret = (struct vex_read_filter){
         .filter = filter,
-        .binding = {.arena = read->arena, .vector_bit = vector_bit, .analyzer = analyzer, .arg = &read->data},
+        .binding = {.arena = read->arena,
+                    .vector_bit = vector_bit,
+                    .analyzer = analyzer,
+                    .elements = elements,
+                    .arg = &read->data},
     };
     if (filter == NULL)
         return 0;

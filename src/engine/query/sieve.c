@@ -1,15 +1,36 @@
 /* Does a slot match, as cheaply as the walk so far suggests. See sieve.h. */
 #include "engine/query/sieve.h"
 
+#include "base/mem.h"
+
 #define WALK_NS   10u   /* a slot passed, its bit tested */
-#define GATHER_NS 200u  /* a match put into a heap instead */
+#define GATHER_NS 40u   /* a match put into a heap instead */
+#define KEPT_MAX  0.5   /* of the slots, that a screen may leave at most to be worth it */
 #define READS_MIN 1000u /* payloads that are always worth reading first */
+
+static double likely_matches(const struct vex_plan_bounds *bounds, double all)
+{
+    double likely = bounds->likely * all, min = (double)bounds->min, max = (double)bounds->max;
+    return likely < min ? min : likely > max ? max : likely;
+}
+
+/* Reading those that the cheap conditions leave. */
+static void consider_screen(struct vex_sieve *sieve, double walk, double found)
+{
+    const struct vex_plan_bounds *bounds = &sieve->plan.bounds;
+    double reads = walk * bounds->kept;
+    double screened = (double)bounds->cheap + walk * WALK_NS + reads * VEX_PLAN_READ_NS;
+    if (bounds->kept > KEPT_MAX || screened >= found || screened >= walk * VEX_PLAN_READ_NS)
+        return;
+    sieve->screens = true;
+    sieve->reads_left = (uint64_t)(2 * reads) + READS_MIN;
+}
 
 static void estimate(struct vex_sieve *sieve, uint64_t want)
 {
     const struct vex_plan *plan = &sieve->plan;
     double all = (double)plan->base_count;
-    double matches = ((double)plan->bounds.min + (double)plan->bounds.max) / 2;
+    double matches = likely_matches(&plan->bounds, all);
     double walk = (double)want * all / (matches < 1 ? 1 : matches);
     if (walk > all)
         walk = all;
@@ -19,11 +40,12 @@ static void estimate(struct vex_sieve *sieve, uint64_t want)
         sieve->find_ns = plan->find_ns;
         return;
     }
-    double pass = walk * WALK_NS, gather = (double)plan->bounds.max * GATHER_NS;
+    double pass = walk * WALK_NS, gather = matches * GATHER_NS;
     double found = (double)plan->find_ns + (pass < gather ? pass : gather);
     sieve->find_ns = (uint64_t)found;
     if (walk * VEX_PLAN_READ_NS <= found)
         sieve->reads_left = (uint64_t)(2 * found / VEX_PLAN_READ_NS) + READS_MIN;
+    consider_screen(sieve, walk, found);
 }
 
 int vex_sieve_open(struct vex_sieve *sieve, struct vex_read *read, struct vex_filter *filter,
@@ -50,6 +72,7 @@ int vex_sieve_open(struct vex_sieve *sieve, struct vex_read *read, struct vex_fi
 void vex_sieve_close(struct vex_sieve *sieve)
 {
     vex_candidates_done(&sieve->found);
+    vex_mem_free(sieve->screen);
     vex_read_filter_unbind(&sieve->filter);
 }
 
@@ -60,6 +83,13 @@ int vex_sieve_find(struct vex_sieve *sieve)
     int code = vex_candidates_of(sieve->read, &sieve->plan, &sieve->found);
     sieve->is_found = code == 0;
     return code;
+}
+
+static int make_screen(struct vex_sieve *sieve)
+{
+    sieve->screen = vex_mem_try((vex_plan_words(sieve->plan.slots) + 1) * sizeof *sieve->screen);
+    int code = sieve->screen != NULL ? vex_plan_screen(&sieve->plan, sieve->screen) : VEX_ENO_MEMORY;
+    return code == VEX_ENO_MEMORY ? vex_read_no_memory(sieve->read) : code;
 }
 
 int vex_sieve_passes(struct vex_sieve *sieve, uint32_t slot)
@@ -79,6 +109,12 @@ int vex_sieve_passes(struct vex_sieve *sieve, uint32_t slot)
         return 0;
     if (plan->filter == NULL)
         return 1;
+    if (sieve->screens && sieve->screen == NULL)
+        code = make_screen(sieve);
+    if (code != 0 || (sieve->screens && !vex_plan_bit(sieve->screen, plan->slots, slot)))
+        return code;
+    if (!plan->noted)
+        vex_plan_note(&sieve->plan);
     if (sieve->reads_left != UINT64_MAX)
         sieve->reads_left--;
     return vex_plan_match(plan->data, plan->filter, slot);

@@ -2,7 +2,7 @@
  *
  * While matches are expected to be dense, payloads are read on the way: that is cheaper than finding all matches. A bound on that
  * effort, from the same estimates, keeps a wrong guess cheap: beyond it the matches are found as a bitmap and the walk goes on
- * testing bits. */
+ * testing bits. Where a filter has conditions whose bitmaps are soon made and others, the first screen what is read. */
 #ifndef VEX_ENGINE_QUERY_SIEVE_H
 #define VEX_ENGINE_QUERY_SIEVE_H
 
@@ -14,6 +14,8 @@ struct vex_sieve {
     struct vex_plan plan;
     struct vex_candidates found; /* when is_found */
     bool is_found;
+    bool screens;     /* payloads are read only where `screen` lets them, which is made when first needed */
+    uint64_t *screen; /* bit a slot of the plan */
     uint64_t reads_left; /* payloads that may be read before the matches are found; UINT64_MAX: any number */
     uint64_t walk;       /* slots the walk is expected to pass */
     uint64_t find_ns;    /* finding the matches and then what is wanted among them */

@@ -127,7 +127,7 @@ static int rank(struct ranking *ranking)
 
     if (code == 0 && request->corpus != NULL)
         code = matches_of(&ranking->read, request->corpus, &corpus);
-    if (code == 0 && among.count > 0 && (request->corpus == NULL || corpus.count > 0)) {
+    if (code == 0 && among.count > 0) {
         bm25.among = among.allow;
         bm25.corpus = corpus.allow;
         code = vex_index_score(ranking->index, request->text, &bm25, offer, ranking, ranking->read.err);

@@ -1,0 +1,343 @@
+/* The graph set: which dense names of a collection have a graph, and how graphs follow its points. See graph_set.h.
+ *
+ * Owner     The open collection. Lock: graph_set_private.h.
+ * Invariant A live slot that has the name's vector is linked or in the tail. A linked slot is live, or counted as dead. */
+#include "engine/graph_set.h"
+
+#include "base/mem.h"
+#include "engine/graph_set_private.h"
+
+#define DEAD_PERCENT 15u /* of the linked slots: beyond that links are mended */
+#define DEAD_MIN     64u
+
+/* ---- which graphs ---- */
+
+/* Bytes are stored as they are, not normalised: cosine of them is compared point by point. */
+static bool can_have(const struct vex_vector_params *params)
+{
+    return params->kind == VEX_VECTOR_DENSE && params->size != 0 &&
+           (params->element != VEX_ELEMENT_U8 || params->distance != VEX_DISTANCE_COSINE);
+}
+
+struct vex_graph_entry *vex_graph_set_find(const struct vex_graph_set *set, uint8_t ordinal)
+{
+    for (uint32_t i = 0; set != NULL && i < set->count; i++)
+        if (set->entries[i]->ordinal == ordinal)
+            return set->entries[i];
+    return NULL;
+}
+
+void vex_graph_part_clear(struct vex_graph_set *set, struct vex_graph_part *part)
+{
+    if (part->graph != NULL) {
+        pthread_mutex_lock(&set->lock);
+        set->garbage =
+            vex_mem_realloc(set->garbage, (set->garbage_count + (size_t)1) * sizeof(struct vex_graph *));
+        set->garbage[set->garbage_count++] = part->graph;
+        pthread_mutex_unlock(&set->lock);
+    }
+    vex_mem_free(part->tail);
+    memset(part, 0, sizeof *part);
+}
+
+static struct vex_graph_settings with_defaults(const struct vex_graph_settings *given)
+{
+    struct vex_graph_settings settings = *given;
+
+    settings.m = settings.m != 0 ? settings.m : VEX_GRAPH_M;
+    settings.ef_construct = settings.ef_construct != 0 ? settings.ef_construct : VEX_GRAPH_EF_CONSTRUCT;
+    settings.threshold_kb = settings.threshold_kb != 0 ? settings.threshold_kb : VEX_GRAPH_THRESHOLD_KB;
+    return settings;
+}
+
+static struct vex_graph_entry *entry_for(struct vex_graph_set *set, const struct vex_vector_params *params)
+{
+    struct vex_graph_entry *entry = vex_graph_set_find(set, params->ordinal);
+
+    if (entry == NULL) {
+        entry = VEX_NEW(struct vex_graph_entry);
+        entry->ordinal = params->ordinal;
+        entry->size = params->size;
+        entry->distance = params->distance;
+        entry->element = params->element;
+    }
+    entry->settings = with_defaults(&params->graph);
+    if (entry->settings.never) {
+        vex_graph_part_clear(set, &entry->now);
+        vex_graph_part_clear(set, &entry->next);
+    }
+    return entry;
+}
+
+static void drop_entry(struct vex_graph_set *set, struct vex_graph_entry *entry)
+{
+    vex_graph_part_clear(set, &entry->now);
+    vex_graph_part_clear(set, &entry->next);
+    vex_mem_free(entry);
+}
+
+void vex_graph_set_configure(struct vex_graph_set *set, const struct vex_config *config)
+{
+    struct vex_graph_entry **entries =
+        vex_mem_alloc((config->vector_count + (size_t)1) * sizeof(struct vex_graph_entry *));
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < config->vector_count; i++)
+        if (can_have(&config->vectors[i]))
+            entries[count++] = entry_for(set, &config->vectors[i]);
+    for (uint32_t i = 0; i < set->count; i++) {
+        bool kept = false;
+
+        for (uint32_t j = 0; j < count; j++)
+            kept = kept || entries[j] == set->entries[i];
+        if (!kept)
+            drop_entry(set, set->entries[i]);
+    }
+    vex_mem_free(set->entries);
+    set->entries = entries;
+    set->count = count;
+}
+
+/* ---- life ---- */
+
+struct vex_graph_set *vex_graph_set_new(struct vex_collection *collection, const struct vex_config *config)
+{
+    struct vex_graph_set *set = VEX_NEW(struct vex_graph_set);
+    pthread_condattr_t attr;
+
+    set->collection = collection;
+    set->idle = true;
+    pthread_mutex_init(&set->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&set->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    vex_graph_set_configure(set, config);
+    return set;
+}
+
+void vex_graph_set_free(struct vex_graph_set *set)
+{
+    if (set == NULL)
+        return;
+    for (uint32_t i = 0; i < set->count; i++)
+        drop_entry(set, set->entries[i]);
+    for (uint32_t i = 0; i < set->garbage_count; i++)
+        vex_graph_free(set->garbage[i]);
+    vex_mem_free(set->garbage);
+    vex_mem_free(set->entries);
+    vex_mem_free(set->vector);
+    pthread_mutex_destroy(&set->lock);
+    pthread_cond_destroy(&set->changed);
+    vex_mem_free(set);
+}
+
+/* ---- reading ---- */
+
+bool vex_graph_set_view(const struct vex_graph_set *set, uint8_t ordinal, struct vex_graph_view *ret)
+{
+    const struct vex_graph_entry *entry = vex_graph_set_find(set, ordinal);
+
+    if (entry == NULL || entry->now.graph == NULL)
+        return false;
+    *ret = (struct vex_graph_view){
+        .graph = entry->now.graph,
+        .tail = entry->now.tail,
+        .tail_words = entry->now.tail_words,
+        .tail_count = atomic_load_explicit(&entry->now.tail_count, memory_order_acquire),
+        .dead = atomic_load_explicit(&entry->now.dead, memory_order_relaxed),
+        .ef = entry->now.ef_construct,
+        .full_scan_kb = entry->settings.full_scan_kb,
+    };
+    return true;
+}
+
+/* ---- what there is to do ---- */
+
+static uint64_t threshold_bytes(const struct vex_graph_entry *entry)
+{
+    uint64_t kb = entry->settings.threshold_kb;
+
+    return kb > UINT64_MAX / 1024 ? UINT64_MAX : kb * 1024;
+}
+
+bool vex_graph_entry_wants(const struct vex_graph_entry *entry, uint64_t vectors)
+{
+    uint64_t each = (uint64_t)entry->size * vex_element_size(entry->element);
+
+    return entry->now.graph == NULL && !entry->settings.never && !entry->failed && vectors > 0 &&
+           vectors > threshold_bytes(entry) / each;
+}
+
+/* A part is as the settings say. */
+bool vex_graph_entry_settled(const struct vex_graph_entry *entry, const struct vex_graph_part *part)
+{
+    return part->m == entry->settings.m && part->ef_construct == entry->settings.ef_construct;
+}
+
+bool vex_graph_part_is_worn(const struct vex_graph_part *part)
+{
+    uint64_t dead = atomic_load_explicit(&part->dead, memory_order_relaxed);
+
+    return part->graph != NULL && dead >= DEAD_MIN &&
+           dead * 100 > (uint64_t)vex_graph_count(part->graph) * DEAD_PERCENT;
+}
+
+static bool has_work(const struct vex_graph_entry *entry, uint64_t live)
+{
+    const struct vex_graph_part *now = &entry->now;
+
+    if (entry->failed)
+        return false;
+    if (now->graph == NULL)
+        return vex_graph_entry_wants(entry, live);
+    return entry->next.graph != NULL || !vex_graph_entry_settled(entry, now) ||
+           atomic_load_explicit(&now->tail_count, memory_order_relaxed) > 0 || vex_graph_part_is_worn(now);
+}
+
+void vex_graph_set_look(struct vex_graph_set *set, uint64_t live)
+{
+    for (uint32_t i = 0; set != NULL && i < set->count; i++)
+        if (has_work(set->entries[i], live)) {
+            vex_graph_set_schedule(set);
+            return;
+        }
+}
+
+/* ---- following ---- */
+
+static int reserve_part(struct vex_graph_part *part, uint32_t slots)
+{
+    size_t words;
+    uint64_t *tail;
+
+    if (part->graph == NULL)
+        return 0;
+    if (slots > vex_graph_slots(part->graph)) {
+        int rc = vex_graph_reserve(part->graph, slots);
+        if (rc != 0)
+            return rc;
+    }
+    words = vex_graph_slots(part->graph) / 64;
+    if (words <= part->tail_words)
+        return 0;
+    tail = vex_mem_try(words * sizeof *tail);
+    if (tail == NULL)
+        return VEX_ENO_MEMORY;
+    if (part->tail_words > 0)
+        memcpy(tail, part->tail, part->tail_words * sizeof *tail);
+    memset(tail + part->tail_words, 0, (words - part->tail_words) * sizeof *tail);
+    vex_mem_free(part->tail);
+    part->tail = tail;
+    part->tail_words = words;
+    return 0;
+}
+
+int vex_graph_set_reserve(struct vex_graph_set *set, uint32_t slots)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; set != NULL && rc == 0 && i < set->count; i++) {
+        rc = reserve_part(&set->entries[i]->now, slots);
+        if (rc == 0)
+            rc = reserve_part(&set->entries[i]->next, slots);
+    }
+    return rc;
+}
+
+/* What the slot was linked for is gone; its vector is to be linked anew. */
+static void born(struct vex_graph_part *part, uint32_t slot)
+{
+    uint64_t bit = UINT64_C(1) << (slot % 64), *word;
+
+    if (part->graph == NULL)
+        return;
+    if (vex_graph_has(part->graph, slot)) {
+        vex_graph_drop(part->graph, slot);
+        atomic_fetch_sub_explicit(&part->dead, 1, memory_order_relaxed);
+    }
+    word = &part->tail[slot / 64];
+    if ((__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit) == 0)
+        atomic_fetch_add_explicit(&part->tail_count, 1, memory_order_relaxed);
+    if (slot < part->at)
+        part->at = slot;
+}
+
+/* One of the tail leaves it when its turn comes. */
+static void gone(struct vex_graph_part *part, uint32_t slot)
+{
+    if (part->graph != NULL && vex_graph_has(part->graph, slot))
+        atomic_fetch_add_explicit(&part->dead, 1, memory_order_relaxed);
+}
+
+void vex_graph_set_born(struct vex_graph_set *set, uint32_t slot, uint64_t vectors)
+{
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        struct vex_graph_entry *entry = set->entries[i];
+
+        if ((vectors >> entry->ordinal & 1) == 0)
+            continue;
+        born(&entry->now, slot);
+        born(&entry->next, slot);
+    }
+}
+
+void vex_graph_set_gone(struct vex_graph_set *set, uint32_t slot, uint64_t vectors)
+{
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        struct vex_graph_entry *entry = set->entries[i];
+
+        if ((vectors >> entry->ordinal & 1) == 0)
+            continue;
+        gone(&entry->now, slot);
+        gone(&entry->next, slot);
+    }
+}
+
+/* ---- telling ---- */
+
+static struct vex_graph_info describe(const struct vex_graph_entry *entry, uint64_t vectors)
+{
+    const struct vex_graph_part *now = &entry->now;
+    struct vex_graph_info info = {.ordinal = entry->ordinal, .stands = now->graph != NULL};
+
+    info.building = !entry->failed && (entry->next.graph != NULL || vex_graph_entry_wants(entry, vectors));
+    if (now->graph == NULL)
+        return info;
+    info.waiting = atomic_load_explicit(&now->tail_count, memory_order_acquire);
+    info.linked = vex_graph_count(now->graph) - atomic_load_explicit(&now->dead, memory_order_relaxed);
+    info.bytes = vex_graph_bytes(now->graph);
+    if (!entry->failed)
+        info.building = info.building || info.waiting > 0 || !vex_graph_entry_settled(entry, now);
+    return info;
+}
+
+static uint64_t count_present(const struct vex_rows *rows, uint8_t ordinal)
+{
+    const uint64_t *present = vex_rows_present(rows, ordinal);
+    size_t words = ((size_t)vex_rows_slots(rows) + 63) / 64;
+    uint64_t count = 0;
+
+    for (size_t w = 0; present != NULL && w < words; w++)
+        count += (uint64_t)__builtin_popcountll(present[w]);
+    return count;
+}
+
+int vex_collection_graphs(struct vex_collection *collection, struct vex_arena *arena,
+                          struct vex_graph_info **ret, uint32_t *ret_count, struct vex_err *err)
+{
+    struct vex_collection_data data;
+    int rc = vex_collection_read_begin(collection, &data, err);
+
+    if (rc != 0)
+        return rc;
+    *ret_count = data.graphs->count;
+    *ret = VEX_ARENA_ARRAY(arena, struct vex_graph_info, data.graphs->count + (size_t)1);
+    for (uint32_t i = 0; i < data.graphs->count; i++) {
+        const struct vex_graph_entry *entry = data.graphs->entries[i];
+
+        (*ret)[i] = describe(entry, count_present(data.rows, entry->ordinal));
+    }
+    vex_collection_read_end(collection);
+    return 0;
+}

@@ -1,0 +1,557 @@
+/* Background work of a graph set: beginning graphs, linking the tail, upkeep.
+ *
+ * Owner     The worker: whoever has set `running`, a task of the pool or a thread that waits. It holds the collection's lock shared
+ *           about a millisecond at a time and forgets everything it has looked up in between; exclusive only to put a graph in place.
+ * Order     BEGIN (train on a sample) -> LINK until the tail is empty -> REFINE what was linked since, when it is much -> a graph built
+ *           beside another takes its place. DROP and MEND when many linked slots are dead. */
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/graph_set_private.h"
+
+#define QUANTUM_NS        5000000u /* work before others get the pool's thread */
+#define PIECE_NS          1000000u /* under the shared lock */
+#define PIECE_LOOK        8u       /* slots linked or refined between two looks at the clock */
+#define DROP_LOOK         4096u    /* slots looked at */
+#define SAMPLE_MAX        2048u    /* vectors a graph learns to code from */
+#define SAMPLE_MAX_FLOATS (4u << 20)
+#define FRESH_SHARE       8u    /* refined when more than one in so many has been linked since */
+#define SWAP_TAIL         1024u /* tail with which a new graph takes over */
+
+static bool must_stop(struct vex_graph_set *set)
+{
+    bool stopped;
+
+    pthread_mutex_lock(&set->lock);
+    stopped = set->stopped;
+    pthread_mutex_unlock(&set->lock);
+    return stopped || atomic_load(&set->collection->dropped) || atomic_load(&set->collection->refused) != 0 ||
+           atomic_load(&set->collection->engine->closing);
+}
+
+static void empty_garbage(struct vex_graph_set *set)
+{
+    struct vex_graph **garbage;
+    uint32_t count;
+
+    pthread_mutex_lock(&set->lock);
+    garbage = set->garbage;
+    count = set->garbage_count;
+    set->garbage = NULL;
+    set->garbage_count = 0;
+    pthread_mutex_unlock(&set->lock);
+    for (uint32_t i = 0; i < count; i++)
+        vex_graph_free(garbage[i]);
+    vex_mem_free(garbage);
+}
+
+/* ---- a piece of work on one graph, under the shared lock ---- */
+
+struct piece {
+    struct vex_graph_set *set;
+    struct vex_graph_entry *entry;
+    struct vex_graph_part *part;
+    uint64_t begin_ns;
+    uint32_t done;
+};
+
+static bool goes_on(struct piece *piece, uint32_t look)
+{
+    return ++piece->done % look != 0 ||
+           vex_io_monotonic_ns(piece->set->collection->engine->io) - piece->begin_ns < PIECE_NS;
+}
+
+static float *room(struct vex_graph_set *set, uint32_t size)
+{
+    if (set->vector_size < size) {
+        set->vector = vex_mem_realloc(set->vector, (size_t)size * sizeof *set->vector);
+        set->vector_size = size;
+    }
+    return set->vector;
+}
+
+static bool is_present(const struct vex_collection_data *data, uint8_t ordinal, uint32_t slot)
+{
+    const uint64_t *present = vex_rows_present(data->rows, ordinal);
+
+    return present != NULL && slot < vex_rows_slots(data->rows) &&
+           (present[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+static void fail(struct piece *piece, int rc)
+{
+    vex_error("engine", "no graph is built of vector %u of collection %llu: its vectors can't be read: %s",
+              piece->entry->ordinal, (unsigned long long)piece->set->collection->id, vex_err_class(rc)->name);
+    piece->entry->failed = true;
+}
+
+static uint32_t next_tail(const struct vex_graph_part *part)
+{
+    for (size_t w = part->at / 64; w < part->tail_words; w++) {
+        uint64_t word = __atomic_load_n(&part->tail[w], __ATOMIC_RELAXED);
+
+        if (w == part->at / 64)
+            word = word >> (part->at % 64) << (part->at % 64);
+        if (word != 0)
+            return (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(word);
+    }
+    return VEX_SLOT_NONE;
+}
+
+static void note_fresh(struct vex_graph_part *part, uint32_t slot)
+{
+    if (part->fresh == 0 || slot < part->fresh_from)
+        part->fresh_from = slot;
+    if (part->fresh == 0 || slot >= part->fresh_end)
+        part->fresh_end = slot + 1;
+    part->fresh++;
+}
+
+/* A slot is linked before it leaves the tail: who reads the tail first and walks afterwards misses none. */
+static int link_slot(struct piece *piece, uint32_t slot)
+{
+    const struct vex_collection_data *data = &piece->set->collection->data;
+    struct vex_graph_part *part = piece->part;
+    float *vector = room(piece->set, piece->entry->size);
+
+    if (is_present(data, piece->entry->ordinal, slot)) {
+        int rc = vex_vectors_read(data->vectors, piece->entry->ordinal, slot, vector);
+        if (rc != 0)
+            return rc;
+        vex_graph_put(part->graph, slot, vector);
+        vex_graph_link(part->graph, slot);
+        note_fresh(part, slot);
+    }
+    __atomic_fetch_and(&part->tail[slot / 64], ~(UINT64_C(1) << (slot % 64)), __ATOMIC_RELEASE);
+    atomic_fetch_sub_explicit(&part->tail_count, 1, memory_order_release);
+    return 0;
+}
+
+static void link_piece(struct piece *piece)
+{
+    uint32_t slot;
+
+    while ((slot = next_tail(piece->part)) != VEX_SLOT_NONE) {
+        int rc = link_slot(piece, slot);
+        if (rc != 0) {
+            fail(piece, rc);
+            return;
+        }
+        piece->part->at = slot + 1;
+        if (!goes_on(piece, PIECE_LOOK))
+            return;
+    }
+}
+
+static void refine_piece(struct piece *piece)
+{
+    struct vex_graph_part *part = piece->part;
+
+    while (part->upkeep_at < part->upkeep_end) {
+        vex_graph_refine(part->graph, part->upkeep_at, part->upkeep_at + 1);
+        part->upkeep_at++;
+        if (!goes_on(piece, PIECE_LOOK))
+            return;
+    }
+    part->upkeep = VEX_UPKEEP_NONE;
+}
+
+static void drop_piece(struct piece *piece)
+{
+    const struct vex_collection_data *data = &piece->set->collection->data;
+    struct vex_graph_part *part = piece->part;
+
+    while (part->upkeep_at < part->upkeep_end) {
+        uint32_t slot = part->upkeep_at++;
+
+        if (vex_graph_has(part->graph, slot) && !is_present(data, piece->entry->ordinal, slot)) {
+            vex_graph_drop(part->graph, slot);
+            atomic_fetch_sub_explicit(&part->dead, 1, memory_order_relaxed);
+        }
+        if (!goes_on(piece, DROP_LOOK))
+            return;
+    }
+    part->upkeep = VEX_UPKEEP_MEND;
+    part->upkeep_at = 0;
+}
+
+static void mend_piece(struct piece *piece)
+{
+    struct vex_graph_part *part = piece->part;
+
+    while (part->upkeep_at < part->upkeep_end) {
+        vex_graph_mend(part->graph, part->upkeep_at, part->upkeep_at + 1);
+        part->upkeep_at++;
+        if (!goes_on(piece, PIECE_LOOK))
+            return;
+    }
+    part->upkeep = VEX_UPKEEP_NONE;
+}
+
+/* ---- what comes next ---- */
+
+static bool begin_upkeep(struct vex_graph_part *part)
+{
+    if (vex_graph_part_is_worn(part)) {
+        part->upkeep = VEX_UPKEEP_DROP;
+        part->upkeep_at = 0;
+        part->upkeep_end = vex_graph_slots(part->graph);
+    } else if (part->fresh > vex_graph_count(part->graph) / FRESH_SHARE) {
+        part->upkeep = VEX_UPKEEP_REFINE;
+        part->upkeep_at = part->fresh_from;
+        part->upkeep_end = part->fresh_end;
+        part->fresh = 0;
+    }
+    return part->upkeep != VEX_UPKEEP_NONE;
+}
+
+/* False: the part lacks nothing. The tail goes first: it costs every search. */
+static bool work_on(struct piece *piece)
+{
+    struct vex_graph_part *part = piece->part;
+
+    if (part->graph == NULL || piece->entry->failed)
+        return false;
+    if (atomic_load_explicit(&part->tail_count, memory_order_relaxed) > 0) {
+        link_piece(piece);
+        return true;
+    }
+    if (part->upkeep == VEX_UPKEEP_NONE && !begin_upkeep(part))
+        return false;
+    if (part->upkeep == VEX_UPKEEP_REFINE)
+        refine_piece(piece);
+    else if (part->upkeep == VEX_UPKEEP_DROP)
+        drop_piece(piece);
+    else
+        mend_piece(piece);
+    return true;
+}
+
+/* ---- beginning ---- */
+
+struct beginning {
+    struct vex_graph_params params;
+    uint8_t ordinal;
+    enum vex_element element;
+    float *sample;
+    uint32_t count;
+};
+
+static uint64_t count_present(const struct vex_collection_data *data, uint8_t ordinal)
+{
+    const uint64_t *present = vex_rows_present(data->rows, ordinal);
+    size_t words = ((size_t)vex_rows_slots(data->rows) + 63) / 64;
+    uint64_t count = 0;
+
+    for (size_t w = 0; present != NULL && w < words; w++)
+        count += (uint64_t)__builtin_popcountll(present[w]);
+    return count;
+}
+
+/* Vectors spread evenly over the slots. */
+static int read_sample(struct vex_graph_set *set, const struct vex_graph_entry *entry, uint64_t present,
+                       struct beginning *ret)
+{
+    const struct vex_collection_data *data = &set->collection->data;
+    uint32_t most = SAMPLE_MAX_FLOATS / entry->size;
+    uint64_t step, seen = 0;
+    uint32_t slots = vex_rows_slots(data->rows);
+    int rc = 0;
+
+    most = most > SAMPLE_MAX ? SAMPLE_MAX : most < 64 ? 64 : most;
+    step = present / most + 1;
+    *ret = (struct beginning){
+        .params = {entry->size, entry->distance, entry->settings.m, entry->settings.ef_construct},
+        .ordinal = entry->ordinal,
+        .element = entry->element,
+        .sample = vex_mem_alloc((size_t)most * entry->size * sizeof(float)),
+    };
+    for (uint32_t slot = 0; slot < slots && rc == 0 && ret->count < most; slot++)
+        if (is_present(data, entry->ordinal, slot) && seen++ % step == 0) {
+            rc = vex_vectors_read(data->vectors, entry->ordinal, slot,
+                                  ret->sample + (size_t)ret->count * entry->size);
+            ret->count += rc == 0;
+        }
+    return rc;
+}
+
+/* All live slots are its tail. Exclusive. */
+static bool fill_tail(const struct vex_collection_data *data, uint8_t ordinal, struct vex_graph_part *part)
+{
+    const uint64_t *present = vex_rows_present(data->rows, ordinal);
+    uint32_t slots = vex_rows_slots(data->rows);
+    size_t words = ((size_t)slots + 63) / 64;
+
+    if (vex_graph_reserve(part->graph, slots) != 0)
+        return false;
+    part->tail_words = vex_graph_slots(part->graph) / 64;
+    part->tail = vex_mem_try(part->tail_words * sizeof *part->tail);
+    if (part->tail == NULL)
+        return false;
+    memset(part->tail, 0, part->tail_words * sizeof *part->tail);
+    if (present != NULL)
+        memcpy(part->tail, present, words * sizeof *part->tail);
+    atomic_store(&part->tail_count, count_present(data, ordinal));
+    return true;
+}
+
+/* The entry may have changed since it was looked at: then the graph is not used. */
+static void put_in_place(struct vex_graph_set *set, const struct beginning *beginning,
+                         struct vex_graph *graph)
+{
+    struct vex_graph_part part = {
+        .graph = graph, .m = beginning->params.m, .ef_construct = beginning->params.ef_construct};
+    struct vex_graph_entry *entry;
+
+    pthread_rwlock_wrlock(&set->collection->lock);
+    entry = vex_graph_set_find(set, beginning->ordinal);
+    if (entry == NULL || entry->size != beginning->params.dimensions || entry->settings.never ||
+        !vex_graph_entry_settled(entry, &part) || entry->next.graph != NULL) {
+        vex_graph_part_clear(set, &part);
+    } else if (!fill_tail(&set->collection->data, entry->ordinal, &part)) {
+        vex_warn("engine", "no memory for the graph of vector %u of collection %llu: searches stay exact",
+                 entry->ordinal, (unsigned long long)set->collection->id);
+        vex_graph_part_clear(set, &part);
+        entry->failed = true;
+    } else if (entry->now.graph == NULL) {
+        entry->now = part;
+    } else {
+        entry->next = part;
+    }
+    pthread_rwlock_unlock(&set->collection->lock);
+}
+
+static void begin_graph(struct vex_graph_set *set, struct beginning *beginning)
+{
+    struct vex_graph *graph = vex_graph_new(&beginning->params);
+
+    vex_graph_train(graph, beginning->sample, beginning->count);
+    put_in_place(set, beginning, graph);
+}
+
+/* Whether an entry needs a graph that is not begun yet. Shared lock; reads the sample. */
+static bool must_begin(struct vex_graph_set *set, struct vex_graph_entry *entry, struct beginning *ret)
+{
+    uint64_t present;
+    int rc;
+
+    if (entry->settings.never || entry->failed ||
+        (entry->now.graph != NULL &&
+         (entry->next.graph != NULL || vex_graph_entry_settled(entry, &entry->now))))
+        return false;
+    present = count_present(&set->collection->data, entry->ordinal);
+    if (entry->now.graph == NULL && !vex_graph_entry_wants(entry, present))
+        return false;
+    rc = read_sample(set, entry, present, ret);
+    if (rc == 0)
+        return true;
+    vex_mem_free(ret->sample);
+    fail(&(struct piece){.set = set, .entry = entry}, rc);
+    return false;
+}
+
+/* ---- replacing ---- */
+
+/* A graph that is built beside another is ready to serve, or not wanted any more. */
+static bool must_swap(const struct vex_graph_entry *entry)
+{
+    const struct vex_graph_part *next = &entry->next;
+
+    if (next->graph == NULL)
+        return false;
+    return !vex_graph_entry_settled(entry, next) ||
+           (atomic_load_explicit(&next->tail_count, memory_order_relaxed) <= SWAP_TAIL &&
+            next->upkeep == VEX_UPKEEP_NONE && next->fresh <= vex_graph_count(next->graph) / FRESH_SHARE);
+}
+
+static void swap(struct vex_graph_set *set, uint8_t ordinal)
+{
+    struct vex_graph_entry *entry;
+
+    pthread_rwlock_wrlock(&set->collection->lock);
+    entry = vex_graph_set_find(set, ordinal);
+    if (entry != NULL && must_swap(entry)) {
+        if (vex_graph_entry_settled(entry, &entry->next)) {
+            struct vex_graph_part old = entry->now;
+            entry->now = entry->next;
+            entry->next = old;
+        }
+        vex_graph_part_clear(set, &entry->next);
+    }
+    pthread_rwlock_unlock(&set->collection->lock);
+}
+
+/* ---- turns ---- */
+
+enum step { STEP_NONE, STEP_DONE, STEP_BEGIN, STEP_SWAP };
+
+/* Shared lock. */
+static enum step step_of(struct vex_graph_set *set, struct vex_graph_entry *entry,
+                         struct beginning *beginning)
+{
+    struct piece piece = {.set = set, .entry = entry, .part = &entry->now};
+
+    piece.begin_ns = vex_io_monotonic_ns(set->collection->engine->io);
+    if (must_swap(entry))
+        return STEP_SWAP;
+    if (must_begin(set, entry, beginning))
+        return STEP_BEGIN;
+    if (work_on(&piece))
+        return STEP_DONE;
+    piece.part = &entry->next;
+    return work_on(&piece) ? STEP_DONE : STEP_NONE;
+}
+
+/* One piece of work; false: nothing is left to be done. */
+static bool work_piece(struct vex_graph_set *set)
+{
+    struct beginning beginning;
+    enum step step = STEP_NONE;
+    uint8_t ordinal = 0;
+
+    empty_garbage(set);
+    if (must_stop(set))
+        return false;
+    pthread_rwlock_rdlock(&set->collection->lock);
+    for (uint32_t i = 0; i < set->count && step == STEP_NONE; i++) {
+        ordinal = set->entries[i]->ordinal;
+        step = step_of(set, set->entries[i], &beginning);
+    }
+    pthread_rwlock_unlock(&set->collection->lock);
+    if (step == STEP_SWAP)
+        swap(set, ordinal);
+    if (step == STEP_BEGIN) {
+        begin_graph(set, &beginning);
+        vex_mem_free(beginning.sample);
+    }
+    return step != STEP_NONE;
+}
+
+static bool work(struct vex_graph_set *set)
+{
+    struct vex_io *io = set->collection->engine->io;
+    uint64_t begin = vex_io_monotonic_ns(io);
+    bool more = true;
+
+    while (more && vex_io_monotonic_ns(io) - begin < QUANTUM_NS)
+        more = work_piece(set);
+    return more;
+}
+
+static void run_task(struct vex_task *task);
+
+/* Under set->lock. */
+static void schedule(struct vex_graph_set *set)
+{
+    if (!set->started || set->stopped || set->scheduled || set->running)
+        return;
+    set->scheduled = true;
+    vex_collection_ref(set->collection);
+    set->task.run = run_task;
+    vex_pool_submit(set->collection->engine->pool, &set->task);
+}
+
+void vex_graph_set_schedule(struct vex_graph_set *set)
+{
+    pthread_mutex_lock(&set->lock);
+    set->wanted = true;
+    set->idle = false;
+    schedule(set);
+    pthread_mutex_unlock(&set->lock);
+}
+
+/* A turn as the worker; under set->lock, which it lets go meanwhile. */
+static void turn(struct vex_graph_set *set)
+{
+    bool more;
+
+    set->running = true;
+    set->wanted = false;
+    pthread_mutex_unlock(&set->lock);
+    more = work(set);
+    pthread_mutex_lock(&set->lock);
+    set->running = false;
+    if (more || set->wanted)
+        schedule(set);
+    else
+        set->idle = true;
+    pthread_cond_broadcast(&set->changed);
+}
+
+static void run_task(struct vex_task *task)
+{
+    struct vex_graph_set *set = VEX_CONTAINER_OF(task, struct vex_graph_set, task);
+    struct vex_collection *collection = set->collection;
+
+    pthread_mutex_lock(&set->lock);
+    set->scheduled = false;
+    if (!set->running && !set->stopped)
+        turn(set);
+    pthread_mutex_unlock(&set->lock);
+    vex_collection_unref(collection);
+}
+
+void vex_graph_set_start(struct vex_graph_set *set)
+{
+    pthread_mutex_lock(&set->lock);
+    set->started = true;
+    pthread_mutex_unlock(&set->lock);
+    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_graph_set_look(set, vex_rows_live_count(set->collection->data.rows));
+    pthread_rwlock_unlock(&set->collection->lock);
+}
+
+void vex_graph_set_stop(struct vex_graph_set *set)
+{
+    if (set == NULL)
+        return;
+    pthread_mutex_lock(&set->lock);
+    set->stopped = true;
+    pthread_cond_broadcast(&set->changed);
+    while (set->running)
+        pthread_cond_wait(&set->changed, &set->lock);
+    pthread_mutex_unlock(&set->lock);
+}
+
+/* ---- waiting ---- */
+
+/* Nobody works: a turn. Else waits for a change, a while. Under set->lock. */
+static void help_or_wait(struct vex_graph_set *set, uint64_t deadline_ns)
+{
+    struct timespec until;
+
+    if (!set->running && set->started) {
+        turn(set);
+        return;
+    }
+    if (deadline_ns == 0) {
+        pthread_cond_wait(&set->changed, &set->lock);
+        return;
+    }
+    until.tv_sec = (time_t)(deadline_ns / 1000000000);
+    until.tv_nsec = (long)(deadline_ns % 1000000000);
+    pthread_cond_timedwait(&set->changed, &set->lock, &until);
+}
+
+int vex_collection_wait_graphs(struct vex_collection *collection, uint64_t deadline_ns, struct vex_err *err)
+{
+    struct vex_graph_set *set;
+    int rc = vex_collection_open(collection, err);
+
+    if (rc != 0)
+        return rc;
+    set = collection->data.graphs;
+    pthread_mutex_lock(&set->lock);
+    while (rc == 0 && !set->idle) {
+        rc = vex_collection_usable(collection, err);
+        if (rc == 0 && set->stopped)
+            rc = vex_err_set(err, VEX_EUNAVAILABLE, "The server is closing");
+        if (rc == 0 && deadline_ns != 0 && vex_io_monotonic_ns(vex_io_posix()) >= deadline_ns)
+            rc = vex_err_set(err, VEX_ETIMEOUT, "The graph is still being built");
+        if (rc == 0)
+            help_or_wait(set, deadline_ns);
+    }
+    pthread_mutex_unlock(&set->lock);
+    return rc;
+}

@@ -1,0 +1,170 @@
+/* Inside of the graph, for its own files only. */
+#ifndef VEX_ENGINE_INDEX_GRAPH_PRIVATE_H
+#define VEX_ENGINE_INDEX_GRAPH_PRIVATE_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "engine/index/graph.h"
+#include "engine/index/huge.h"
+
+#define NO_SLOT UINT32_MAX
+
+/* Where walks begin: a sample of the linked slots with copies of their codes, in groups around pivots (the first of each). A
+ * query looks at all pivots and at the groups of the nearest ones. Never changed but for slots that are dropped (NO_SLOT); a
+ * newer table takes its place as the graph grows. */
+struct graph_entries {
+    struct graph_entries *older; /* readers may be in it still: freed when nobody reads */
+    uint32_t count, groups;
+    uint32_t *begins; /* groups + 1: a group's first entry */
+    _Atomic uint32_t *slots;
+    uint8_t *codes;
+};
+
+struct vex_graph {
+    struct vex_graph_params params;
+    uint32_t degree;
+    struct vex_codes codes;
+    uint32_t slots; /* reserved */
+    struct vex_huge code_memory, link_memory;
+    _Atomic uint8_t *locks;   /* a byte a slot: its links are being changed */
+    _Atomic uint64_t *linked; /* bitmap */
+    _Atomic uint32_t count;
+
+    struct graph_entries *_Atomic entries;      /* NULL: nothing is linked */
+    _Atomic uint32_t entries_low, entries_high; /* counts of linked slots that call for another table */
+    pthread_mutex_t entry_lock;                 /* changing entries */
+};
+
+static inline uint8_t *graph_code(const struct vex_graph *graph, uint32_t slot)
+{
+    return (uint8_t *)graph->code_memory.base + (size_t)slot * graph->codes.stride;
+}
+
+static inline _Atomic uint32_t *graph_links(const struct vex_graph *graph, uint32_t slot)
+{
+    return (_Atomic uint32_t *)(void *)graph->link_memory.base + (size_t)slot * graph->degree;
+}
+
+/* The link at a place; NO_SLOT for none, and for an odd one. */
+static inline uint32_t graph_link_at(const struct vex_graph *graph, const _Atomic uint32_t *links,
+                                     uint32_t at)
+{
+    uint32_t slot = atomic_load_explicit(&links[at], memory_order_relaxed);
+
+    return slot < graph->slots ? slot : NO_SLOT;
+}
+
+static inline uint32_t graph_dist(const struct vex_graph *graph, const uint8_t *a, uint32_t slot)
+{
+    return graph->codes.kernels.one(a, graph_code(graph, slot), graph->codes.stride);
+}
+
+static inline bool graph_bit(const uint64_t *bits, uint32_t slot)
+{
+    return (bits[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+static inline bool graph_is_linked(const struct vex_graph *graph, uint32_t slot)
+{
+    return (atomic_load_explicit(&graph->linked[slot / 64], memory_order_acquire) >> (slot % 64) & 1) != 0;
+}
+
+static inline void graph_lock(struct vex_graph *graph, uint32_t slot)
+{
+    while (atomic_exchange_explicit(&graph->locks[slot], 1, memory_order_acquire) != 0)
+        sched_yield(); /* held for a microsecond, unless its holder was preempted */
+}
+
+static inline void graph_unlock(struct vex_graph *graph, uint32_t slot)
+{
+    atomic_store_explicit(&graph->locks[slot], 0, memory_order_release);
+}
+
+static inline void graph_prefetch(const void *from, size_t size)
+{
+    for (size_t i = 0; i < size; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
+/* ---- scratch: what a walk needs, kept a thread, grows with the graphs it meets (graph_scratch.c) ---- */
+
+struct graph_scratch {
+    uint64_t *visited; /* bitmap, all zero between walks */
+    uint32_t visited_slots;
+    uint32_t *touched; /* slots to be forgotten */
+    uint32_t touched_count, touched_max;
+    uint64_t *beam; /* distance, slot, whether expanded: see graph_search.c */
+    uint32_t beam_count, beam_max;
+    uint32_t *batch; /* slots about to be compared */
+    uint32_t batch_max;
+    uint8_t *code; /* of a query */
+    uint32_t code_max;
+    struct vex_graph_hit *found; /* candidates of links */
+    uint32_t found_max;
+};
+
+struct graph_scratch *graph_scratch(const struct vex_graph *graph, uint32_t ef);
+struct vex_graph_hit *graph_scratch_found(struct graph_scratch *s, uint32_t count);
+void graph_scratch_touch_more(struct graph_scratch *s);
+
+/* False: it was visited before. */
+static inline bool graph_visit(struct graph_scratch *s, uint32_t slot)
+{
+    uint64_t bit = UINT64_C(1) << (slot % 64), *word = &s->visited[slot / 64];
+
+    if ((*word & bit) != 0)
+        return false;
+    *word |= bit;
+    if (s->touched_count == s->touched_max)
+        graph_scratch_touch_more(s);
+    s->touched[s->touched_count++] = slot;
+    return true;
+}
+
+static inline void graph_forget_visited(struct graph_scratch *s)
+{
+    for (uint32_t i = 0; i < s->touched_count; i++)
+        s->visited[s->touched[i] / 64] = 0;
+    s->touched_count = 0;
+}
+
+/* ---- walks (graph_search.c) ---- */
+
+/* The beam is left in the scratch. Returns codes compared. */
+uint64_t graph_walk(const struct vex_graph *graph, struct graph_scratch *s, const uint8_t *query, uint32_t ef,
+                    const struct vex_graph_search *filter);
+
+static inline uint32_t graph_beam_slot(uint64_t entry)
+{
+    return (uint32_t)(entry >> 1);
+}
+
+static inline uint32_t graph_beam_distance(uint64_t entry)
+{
+    return (uint32_t)(entry >> 33);
+}
+
+/* ---- links (graph_build.c) ---- */
+
+/* The best `most` of candidates (nearest first), moved to the front; those before `kept` stay. Returns their number. */
+uint32_t graph_choose(const struct vex_graph *graph, struct vex_graph_hit *candidates, uint32_t kept,
+                      uint32_t count, uint32_t most);
+void graph_write_links(struct vex_graph *graph, uint32_t slot, const struct vex_graph_hit *hits,
+                       uint32_t count);
+void graph_sort_hits(struct vex_graph_hit *hits, uint32_t count);
+
+/* ---- entries (graph_entries.c) ---- */
+
+/* The number of linked slots has changed. */
+void graph_entries_follow(struct vex_graph *graph, uint32_t count);
+/* A slot is no entry any more. */
+void graph_entries_remove(struct vex_graph *graph, uint32_t slot);
+void graph_entries_free(struct graph_entries *entries); /* and older ones */
+
+/* The nearest entries, at most `most` (of them only those in `allow` when it is given); *ret_scored codes were compared. */
+uint32_t graph_entries_nearest(const struct vex_graph *graph, const uint8_t *query, const uint64_t *allow,
+                               uint32_t most, struct vex_graph_hit *ret, uint64_t *ret_scored);
+
+#endif

@@ -1,0 +1,80 @@
+/* Memory that walks use again and again, one set a thread. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "engine/index/graph_private.h"
+
+static void scratch_free(void *arg)
+{
+    struct graph_scratch *s = arg;
+
+    vex_mem_free(s->visited);
+    vex_mem_free(s->touched);
+    vex_mem_free(s->beam);
+    vex_mem_free(s->batch);
+    vex_mem_free(s->code);
+    vex_mem_free(s->found);
+    vex_mem_free(s);
+}
+
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+
+static void make_key(void)
+{
+    if (pthread_key_create(&scratch_key, scratch_free) != 0)
+        abort();
+}
+
+static struct graph_scratch *own_scratch(void)
+{
+    static _Thread_local struct graph_scratch *own;
+
+    if (own == NULL) {
+        pthread_once(&scratch_once, make_key);
+        own = VEX_NEW(struct graph_scratch);
+        pthread_setspecific(scratch_key, own);
+    }
+    return own;
+}
+
+struct graph_scratch *graph_scratch(const struct vex_graph *graph, uint32_t ef)
+{
+    struct graph_scratch *s = own_scratch();
+    uint32_t batch = graph->degree * (graph->degree + 1) + 4; /* neighbours and theirs */
+
+    if (s->visited_slots < graph->slots) {
+        vex_mem_free(s->visited);
+        s->visited_slots =
+            graph->slots < UINT32_MAX / 2 ? (graph->slots + graph->slots / 4) | 63 : UINT32_MAX;
+        s->visited = vex_mem_zalloc((s->visited_slots / 64 + 1) * sizeof *s->visited);
+    }
+    if (s->beam_max < ef + 1) {
+        s->beam_max = ef + ef / 2 + 64;
+        s->beam = vex_mem_realloc(s->beam, s->beam_max * sizeof *s->beam);
+    }
+    if (s->batch_max < batch) {
+        s->batch_max = batch;
+        s->batch = vex_mem_realloc(s->batch, batch * sizeof *s->batch);
+    }
+    if (s->code_max < graph->codes.stride) {
+        s->code_max = graph->codes.stride;
+        s->code = vex_mem_realloc(s->code, s->code_max);
+    }
+    return s;
+}
+
+struct vex_graph_hit *graph_scratch_found(struct graph_scratch *s, uint32_t count)
+{
+    if (s->found_max < count) {
+        s->found_max = count + count / 2;
+        s->found = vex_mem_realloc(s->found, s->found_max * sizeof *s->found);
+    }
+    return s->found;
+}
+
+void graph_scratch_touch_more(struct graph_scratch *s)
+{
+    s->touched_max = s->touched_max != 0 ? 2 * s->touched_max : 4096;
+    s->touched = vex_mem_realloc(s->touched, s->touched_max * sizeof *s->touched);
+}

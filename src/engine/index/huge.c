@@ -1,0 +1,123 @@
+/* Growing memory on huge pages. See huge.h. */
+#include "engine/index/huge.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE   ((size_t)2 << 20)
+#define LEAST       ((size_t)64 << 20) /* address space only */
+#define GROWS       8                  /* reserved beyond what is wanted now */
+#define SMALL_PAGES ((size_t)1 << 20)  /* below this ordinary pages do: a small graph must not cost 2 MiB */
+#define SMALL_STEP  ((size_t)64 << 10)
+#define FILE_PAGE   ((size_t)4096)
+
+static size_t round_up(size_t size, size_t to)
+{
+    return (size + to - 1) / to * to;
+}
+
+/* A fresh range, aligned; what sticks out is given back. */
+static char *reserve(size_t size)
+{
+    char *raw = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *base;
+    size_t before;
+
+    if (raw == MAP_FAILED)
+        return NULL;
+    base = (char *)round_up((uintptr_t)raw, HUGE_PAGE);
+    before = (size_t)(base - raw);
+    if (before > 0)
+        munmap(raw, before);
+    if (before < HUGE_PAGE)
+        munmap(base + size, HUGE_PAGE - before);
+    return base;
+}
+
+static bool open_up(char *base, size_t from, size_t to)
+{
+    if (mprotect(base + from, to - from, PROT_READ | PROT_WRITE) != 0)
+        return false;
+    if (to > SMALL_PAGES)
+        (void)madvise(base, round_up(to, HUGE_PAGE),
+                      MADV_HUGEPAGE); /* a wish: without it, it is only slower */
+    return true;
+}
+
+bool vex_huge_grow(struct vex_huge *huge, size_t size)
+{
+    struct vex_huge grown = {0};
+
+    if (size <= huge->size)
+        return true;
+    if (size > SIZE_MAX / 2 / GROWS)
+        return false;
+    grown.size = round_up(size, size > SMALL_PAGES ? HUGE_PAGE : SMALL_STEP);
+    if (grown.size <= huge->reserved) {
+        if (!open_up(huge->base, huge->size, grown.size))
+            return false;
+        huge->size = grown.size;
+        return true;
+    }
+    grown.reserved = round_up(grown.size * GROWS, HUGE_PAGE);
+    if (grown.reserved < LEAST)
+        grown.reserved = LEAST;
+    grown.base = reserve(grown.reserved);
+    if (grown.base == NULL)
+        return false;
+    if (!open_up(grown.base, 0, grown.size)) {
+        munmap(grown.base, grown.reserved);
+        return false;
+    }
+    if (huge->size > 0)
+        memcpy(grown.base, huge->base, huge->size);
+    vex_huge_free(huge);
+    *huge = grown;
+    return true;
+}
+
+bool vex_huge_map(struct vex_huge *huge, struct vex_io *io, struct vex_file *file, uint64_t offset,
+                  size_t size)
+{
+    struct vex_huge fresh = {0};
+
+    if (size == 0)
+        return true;
+    if (!vex_huge_grow(&fresh, size))
+        return false;
+    fresh.mapped = round_up(size, FILE_PAGE);
+    if (io->ops->map(io, file, offset, fresh.mapped, fresh.base, false) != 0) {
+        vex_huge_free(&fresh);
+        return false;
+    }
+    *huge = fresh;
+    return true;
+}
+
+bool vex_huge_settle(struct vex_huge *huge)
+{
+    char *at = huge->base + huge->settled, *page;
+    size_t size = huge->mapped - huge->settled < HUGE_PAGE ? huge->mapped - huge->settled : HUGE_PAGE;
+
+    if (huge->settled >= huge->mapped)
+        return false;
+    page = reserve(HUGE_PAGE);
+    if (page == NULL)
+        return false;
+    if (!open_up(page, 0, HUGE_PAGE) ||
+        (memcpy(page, at, size), mremap(page, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at)) == MAP_FAILED) {
+        munmap(page, HUGE_PAGE);
+        return false;
+    }
+    if (size < HUGE_PAGE)
+        munmap(page + size, HUGE_PAGE - size);
+    huge->settled += size;
+    return true;
+}
+
+void vex_huge_free(struct vex_huge *huge)
+{
+    if (huge->base != NULL)
+        munmap(huge->base, huge->reserved);
+    *huge = (struct vex_huge){0};
+}
