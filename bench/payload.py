@@ -5,6 +5,7 @@ texts. Every question is asked of both; the answers must be equal. The server's 
 peer's that of its calls. A ratio above 1 is to our advantage.
 """
 import argparse
+import contextlib
 import datetime
 import gc
 import http.client
@@ -201,34 +202,46 @@ def main():
 
 
 def run(options, folder):
-    sides = [Rest(folder / "ours")] + ([] if options.no_peer else [Edge(folder / "peer")])
-    times = []
-    for side in sides:
-        cpu, wall = load(side, options.points)
-        print(f"{side.name}: {options.points} points with {len(INDEXES)} fields in {wall:.0f} s", file=sys.stderr, flush=True)
-        if side is sides[0]:
-            unindexed = [measure(side, side.prepare("count", field(key, match={"value": value}))) for key, value in (("k10", "kind-3"), ("n1000", 77))]
-            rate = options.points / (sum(u[0] for u in unindexed) / len(unindexed) / 1e3)
-            print(f"unindexed filter: {rate / 1e6:.1f} million points a second and core (at least 1)")
-            before = rss(side.pid)
-        times.append(build(side))
-        side.optimize()
-        if side is sides[0]:
-            used, raw = rss(side.pid) - before, raw_total(options.points)
-            print(f"memory of the indexes: {used / 2**20:.0f} MiB resident, {used / raw:.2f} of the raw values (less than 1.5)")
+    with contextlib.ExitStack() as stack:
+        sides = []
+        for make, name in [(Rest, "ours")] + ([] if options.no_peer else [(Edge, "peer")]):
+            sides.append(make(folder / name))
+            stack.callback(sides[-1].close)
+        print_builds([fill(side, options.points, side is sides[0]) for side in sides])
+        print(f"{'question':40} {'ours ms':>9} {'target':>7} {'peer ms':>9} {'ratio':>7}")
+        for question in questions(options.points):
+            print_answers(sides, *question)
+
+
+def fill(side, count, ours):
+    """Loads the points and builds the indexes; seconds by field."""
+    cpu, wall = load(side, count)
+    print(f"{side.name}: {count} points with {len(INDEXES)} fields in {wall:.0f} s", file=sys.stderr, flush=True)
+    if ours:
+        unindexed = [measure(side, side.prepare("count", field(key, match={"value": value})))[0] for key, value in (("k10", "kind-3"), ("n1000", 77))]
+        print(f"unindexed filter: {count / (sum(unindexed) / len(unindexed)) / 1e3:.1f} million points a second and core (at least 1)")
+        before = rss(side.pid)
+    times = build(side)
+    side.optimize()
+    if ours:
+        used, raw = rss(side.pid) - before, raw_total(count)
+        print(f"memory of the indexes: {used / 2**20:.0f} MiB resident, {used / raw:.2f} of the raw values (less than 1.5)")
+    return times
+
+
+def print_builds(times):
     print(f"{'index build':40} {'ours s':>9} {'peer s':>9} {'ratio':>7}")
     for name, kind in INDEXES.items():
-        ours, peer = times[0][name], times[1][name] if len(times) > 1 else None
-        print(f"{name + ' (' + kind + ')':40} {ours:9.2f} {peer or 0:9.2f} {(peer or 0) / ours:7.1f}")
-    print(f"{'question':40} {'ours ms':>9} {'target':>7} {'peer ms':>9} {'ratio':>7}")
-    for name, what, spec, more, target in questions(options.points):
-        found = [measure(side, side.prepare(what, spec, **more)) for side in sides]
-        peer, note = (found[1][0], "") if len(found) > 1 else (0, "")
-        if peer and found[0][2] != found[1][2]:
-            note = f"  another answer: {found[0][2]}, the peer's {found[1][2]}"
-        print(f"{name:40} {found[0][0]:9.3f} {target:7} {peer:9.3f} {peer / max(found[0][0], 1e-4):7.1f}{note}", flush=True)
-    for side in sides:
-        side.close()
+        ours, peer = times[0][name], times[1][name] if len(times) > 1 else 0
+        print(f"{name + ' (' + kind + ')':40} {ours:9.2f} {peer:9.2f} {peer / ours:7.1f}")
+
+
+def print_answers(sides, name, what, spec, more, target):
+    found = [measure(side, side.prepare(what, spec, **more)) for side in sides]
+    peer, note = (found[1][0], "") if len(found) > 1 else (0, "")
+    if peer and found[0][2] != found[1][2]:
+        note = f"  another answer: {found[0][2]}, the peer's {found[1][2]}"
+    print(f"{name:40} {found[0][0]:9.3f} {target:7} {peer:9.3f} {peer / max(found[0][0], 1e-4):7.1f}{note}", flush=True)
 
 
 if __name__ == "__main__":
