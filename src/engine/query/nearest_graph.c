@@ -15,7 +15,7 @@
 #define WALK_BYTE_NS     1.2   /* and for each dimension */
 #define THROUGH_FACTOR   3.0   /* walks through matches look two links far */
 #define THROUGH_SHARE    0.4   /* part of the nodes that match, below which walks go through matches only */
-#define SPARSE_SHARE     0.1   /* and below this they are wider, since a node has few neighbours that match */
+#define SPARSE_SHARE     0.25  /* and below this they are wider, since a node has few neighbours that match */
 #define SPARSE_SHARE_DOT 0.6   /* for inner products */
 #define WIDEN_MOST       6.0
 #define THROUGH_MIN      4u   /* places of the beam times this: so few matches are compared one by one */
