@@ -30,11 +30,11 @@ struct vex_graph_entry *vex_graph_set_find(const struct vex_graph_set *set, uint
 void vex_graph_part_clear(struct vex_graph_set *set, struct vex_graph_part *part)
 {
     if (part->graph != NULL) {
-        pthread_mutex_lock(&set->lock);
+        pthread_mutex_lock(&set->work.lock);
         set->garbage =
             vex_mem_realloc(set->garbage, (set->garbage_count + (size_t)1) * sizeof(struct vex_graph *));
         set->garbage[set->garbage_count++] = part->graph;
-        pthread_mutex_unlock(&set->lock);
+        pthread_mutex_unlock(&set->work.lock);
     }
     vex_mem_free(part->tail);
     memset(part, 0, sizeof *part);
@@ -103,15 +103,9 @@ void vex_graph_set_configure(struct vex_graph_set *set, const struct vex_config 
 struct vex_graph_set *vex_graph_set_new(struct vex_collection *collection, const struct vex_config *config)
 {
     struct vex_graph_set *set = VEX_NEW(struct vex_graph_set);
-    pthread_condattr_t attr;
 
     set->collection = collection;
-    set->idle = true;
-    pthread_mutex_init(&set->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&set->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    vex_background_init(&set->work, collection, vex_graph_set_piece);
     vex_graph_set_configure(set, config);
     return set;
 }
@@ -127,8 +121,7 @@ void vex_graph_set_free(struct vex_graph_set *set)
     vex_mem_free(set->garbage);
     vex_mem_free(set->entries);
     vex_mem_free(set->vector);
-    pthread_mutex_destroy(&set->lock);
-    pthread_cond_destroy(&set->changed);
+    vex_background_done(&set->work);
     vex_mem_free(set);
 }
 
@@ -199,7 +192,7 @@ void vex_graph_set_look(struct vex_graph_set *set, uint64_t live)
 {
     for (uint32_t i = 0; set != NULL && i < set->count; i++)
         if (has_work(set->entries[i], live)) {
-            vex_graph_set_schedule(set);
+            vex_background_schedule(&set->work);
             return;
         }
 }

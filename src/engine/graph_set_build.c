@@ -4,13 +4,10 @@
  *           about a millisecond at a time and forgets everything it has looked up in between; exclusive only to put a graph in place.
  * Order     BEGIN (train on a sample) -> LINK until the tail is empty -> REFINE what was linked since, when it is much -> a graph built
  *           beside another takes its place. DROP and MEND when many linked slots are dead. */
-#include <time.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/graph_set_private.h"
 
-#define QUANTUM_NS        5000000u /* work before others get the pool's thread */
 #define PIECE_NS          1000000u /* under the shared lock */
 #define PIECE_LOOK        8u       /* slots linked or refined between two looks at the clock */
 #define DROP_LOOK         4096u    /* slots looked at */
@@ -19,28 +16,17 @@
 #define FRESH_SHARE       8u    /* refined when more than one in so many has been linked since */
 #define SWAP_TAIL         1024u /* tail with which a new graph takes over */
 
-static bool must_stop(struct vex_graph_set *set)
-{
-    bool stopped;
-
-    pthread_mutex_lock(&set->lock);
-    stopped = set->stopped;
-    pthread_mutex_unlock(&set->lock);
-    return stopped || atomic_load(&set->collection->dropped) || atomic_load(&set->collection->refused) != 0 ||
-           atomic_load(&set->collection->engine->closing);
-}
-
 static void empty_garbage(struct vex_graph_set *set)
 {
     struct vex_graph **garbage;
     uint32_t count;
 
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     garbage = set->garbage;
     count = set->garbage_count;
     set->garbage = NULL;
     set->garbage_count = 0;
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
     for (uint32_t i = 0; i < count; i++)
         vex_graph_free(garbage[i]);
     vex_mem_free(garbage);
@@ -403,15 +389,15 @@ static enum step step_of(struct vex_graph_set *set, struct vex_graph_entry *entr
     return work_on(&piece) ? STEP_DONE : STEP_NONE;
 }
 
-/* One piece of work; false: nothing is left to be done. */
-static bool work_piece(struct vex_graph_set *set)
+bool vex_graph_set_piece(struct vex_background *work)
 {
+    struct vex_graph_set *set = VEX_CONTAINER_OF(work, struct vex_graph_set, work);
     struct beginning beginning;
     enum step step = STEP_NONE;
     uint8_t ordinal = 0;
 
     empty_garbage(set);
-    if (must_stop(set))
+    if (vex_background_must_stop(work))
         return false;
     pthread_rwlock_rdlock(&set->collection->lock);
     for (uint32_t i = 0; i < set->count && step == STEP_NONE; i++) {
@@ -428,75 +414,9 @@ static bool work_piece(struct vex_graph_set *set)
     return step != STEP_NONE;
 }
 
-static bool work(struct vex_graph_set *set)
-{
-    struct vex_io *io = set->collection->engine->io;
-    uint64_t begin = vex_io_monotonic_ns(io);
-    bool more = true;
-
-    while (more && vex_io_monotonic_ns(io) - begin < QUANTUM_NS)
-        more = work_piece(set);
-    return more;
-}
-
-static void run_task(struct vex_task *task);
-
-/* Under set->lock. */
-static void schedule(struct vex_graph_set *set)
-{
-    if (!set->started || set->stopped || set->scheduled || set->running)
-        return;
-    set->scheduled = true;
-    vex_collection_ref(set->collection);
-    set->task.run = run_task;
-    vex_pool_submit(set->collection->engine->pool, &set->task);
-}
-
-void vex_graph_set_schedule(struct vex_graph_set *set)
-{
-    pthread_mutex_lock(&set->lock);
-    set->wanted = true;
-    set->idle = false;
-    schedule(set);
-    pthread_mutex_unlock(&set->lock);
-}
-
-/* A turn as the worker; under set->lock, which it lets go meanwhile. */
-static void turn(struct vex_graph_set *set)
-{
-    bool more;
-
-    set->running = true;
-    set->wanted = false;
-    pthread_mutex_unlock(&set->lock);
-    more = work(set);
-    pthread_mutex_lock(&set->lock);
-    set->running = false;
-    if (more || set->wanted)
-        schedule(set);
-    else
-        set->idle = true;
-    pthread_cond_broadcast(&set->changed);
-}
-
-static void run_task(struct vex_task *task)
-{
-    struct vex_graph_set *set = VEX_CONTAINER_OF(task, struct vex_graph_set, task);
-    struct vex_collection *collection = set->collection;
-
-    pthread_mutex_lock(&set->lock);
-    set->scheduled = false;
-    if (!set->running && !set->stopped)
-        turn(set);
-    pthread_mutex_unlock(&set->lock);
-    vex_collection_unref(collection);
-}
-
 void vex_graph_set_start(struct vex_graph_set *set)
 {
-    pthread_mutex_lock(&set->lock);
-    set->started = true;
-    pthread_mutex_unlock(&set->lock);
+    vex_background_start(&set->work);
     pthread_rwlock_rdlock(&set->collection->lock);
     vex_graph_set_look(set, vex_rows_live_count(set->collection->data.rows));
     pthread_rwlock_unlock(&set->collection->lock);
@@ -504,54 +424,20 @@ void vex_graph_set_start(struct vex_graph_set *set)
 
 void vex_graph_set_stop(struct vex_graph_set *set)
 {
-    if (set == NULL)
-        return;
-    pthread_mutex_lock(&set->lock);
-    set->stopped = true;
-    pthread_cond_broadcast(&set->changed);
-    while (set->running)
-        pthread_cond_wait(&set->changed, &set->lock);
-    pthread_mutex_unlock(&set->lock);
+    if (set != NULL)
+        vex_background_stop(&set->work);
 }
 
-/* ---- waiting ---- */
-
-/* Nobody works: a turn. Else waits for a change, a while. Under set->lock. */
-static void help_or_wait(struct vex_graph_set *set, uint64_t deadline_ns)
+static bool is_idle(const struct vex_background *work)
 {
-    struct timespec until;
-
-    if (!set->running && set->started) {
-        turn(set);
-        return;
-    }
-    if (deadline_ns == 0) {
-        pthread_cond_wait(&set->changed, &set->lock);
-        return;
-    }
-    until.tv_sec = (time_t)(deadline_ns / 1000000000);
-    until.tv_nsec = (long)(deadline_ns % 1000000000);
-    pthread_cond_timedwait(&set->changed, &set->lock, &until);
+    return work->idle;
 }
 
 int vex_collection_wait_graphs(struct vex_collection *collection, uint64_t deadline_ns, struct vex_err *err)
 {
-    struct vex_graph_set *set;
     int rc = vex_collection_open(collection, err);
 
-    if (rc != 0)
-        return rc;
-    set = collection->data.graphs;
-    pthread_mutex_lock(&set->lock);
-    while (rc == 0 && !set->idle) {
-        rc = vex_collection_usable(collection, err);
-        if (rc == 0 && set->stopped)
-            rc = vex_err_set(err, VEX_EUNAVAILABLE, "The server is closing");
-        if (rc == 0 && deadline_ns != 0 && vex_io_monotonic_ns(vex_io_posix()) >= deadline_ns)
-            rc = vex_err_set(err, VEX_ETIMEOUT, "The graph is still being built");
-        if (rc == 0)
-            help_or_wait(set, deadline_ns);
-    }
-    pthread_mutex_unlock(&set->lock);
-    return rc;
+    return rc != 0 ? rc
+                   : vex_background_wait(&collection->data.graphs->work, is_idle, deadline_ns,
+                                         "The graph is still being built", err);
 }

@@ -1,10 +1,11 @@
 /* Inside of the graph set, shared by graph_set.c (which graphs there are, following) and graph_set_build.c (background work).
  *
- * Lock      `set->lock` comes after the collection's lock and is held for moments. Entries and parts are changed under the collection's
+ * Lock      `set->work.lock` comes after the collection's lock and is held for moments. Entries and parts are changed under the collection's
  *           lock exclusive, or by the worker (whoever set `running`) under it shared: what readers may look at meanwhile is atomic. */
 #ifndef VEX_ENGINE_GRAPH_SET_PRIVATE_H
 #define VEX_ENGINE_GRAPH_SET_PRIVATE_H
 
+#include "engine/background.h"
 #include "engine/graph_set.h"
 #include "engine/internal.h"
 
@@ -39,12 +40,9 @@ struct vex_graph_set {
     struct vex_graph_entry **entries;
     uint32_t count;
 
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool started, stopped, scheduled, running, wanted, idle; /* lock */
-    struct vex_graph **garbage; /* lock; graphs to be freed where nobody waits for it */
+    struct vex_background work;
+    struct vex_graph **garbage; /* work.lock; graphs to be freed where nobody waits for it */
     uint32_t garbage_count;
-    struct vex_task task;
     float *vector; /* the worker's */
     uint32_t vector_size;
 };
@@ -59,6 +57,6 @@ bool vex_graph_entry_settled(const struct vex_graph_entry *entry, const struct v
 bool vex_graph_part_is_worn(const struct vex_graph_part *part);
 
 /* graph_set_build.c */
-void vex_graph_set_schedule(struct vex_graph_set *set);
+bool vex_graph_set_piece(struct vex_background *work);
 
 #endif

@@ -138,12 +138,12 @@ static bool has_entry(struct vex_index_entry *const *entries, uint32_t count,
 
 static void count_unready(struct vex_index_set *set)
 {
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     set->unready = 0;
     for (uint32_t i = 0; i < set->count; i++)
         set->unready += set->entries[i]->index != NULL && !set->entries[i]->ready;
-    pthread_cond_broadcast(&set->changed);
-    pthread_mutex_unlock(&set->lock);
+    pthread_cond_broadcast(&set->work.changed);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
 /* Leaves the old entries in the change. */
@@ -186,7 +186,7 @@ void vex_index_change_free(struct vex_index_change *change)
         vex_index_entry_unref(entry);
     }
     if (change->applied)
-        vex_index_set_schedule(change->set);
+        vex_background_schedule(&change->set->work);
     vex_mem_free(change->entries);
     vex_mem_free(change);
 }
@@ -234,14 +234,9 @@ struct vex_index_set *vex_index_set_new(struct vex_collection *collection, const
 {
     struct vex_index_set *set = VEX_NEW(struct vex_index_set);
     struct vex_index_change *change;
-    pthread_condattr_t attr;
 
     set->collection = collection;
-    pthread_mutex_init(&set->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&set->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    vex_background_init(&set->work, collection, vex_index_set_piece);
     change = vex_index_change_new(set, config);
     vex_index_change_apply(change);
     vex_index_change_free(change);
@@ -261,19 +256,16 @@ void vex_index_set_free(struct vex_index_set *set)
     vex_mem_free(set->pending);
     vex_mem_free(set->notes);
     vex_index_auto_free(set);
-    pthread_mutex_destroy(&set->lock);
-    pthread_cond_destroy(&set->changed);
+    vex_background_done(&set->work);
     vex_mem_free(set);
 }
 
 void vex_index_set_start(struct vex_index_set *set)
 {
     vex_index_file_sweep(set);
-    pthread_mutex_lock(&set->lock);
-    set->started = true;
-    pthread_mutex_unlock(&set->lock);
+    vex_background_start(&set->work);
     if (set->count > 0)
-        vex_index_set_schedule(set);
+        vex_background_schedule(&set->work);
 }
 
 /* ---- reading ---- */
@@ -493,10 +485,10 @@ static void merge_runs(struct vex_index_set *set)
 
 static void wait_saved(struct vex_index_set *set)
 {
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     while (set->saving)
-        pthread_cond_wait(&set->changed, &set->lock);
-    pthread_mutex_unlock(&set->lock);
+        pthread_cond_wait(&set->work.changed, &set->work.lock);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
 void vex_index_set_follow_soon(struct vex_index_set *set, size_t spare)
@@ -505,9 +497,9 @@ void vex_index_set_follow_soon(struct vex_index_set *set, size_t spare)
 
     if (set == NULL || set->note_count <= spare)
         return;
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     saving = set->saving;
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
     if (!saving || set->note_count > SAVING_SPARE)
         vex_index_set_follow(set, spare);
 }
@@ -552,14 +544,14 @@ static struct vex_index_info describe(struct vex_index_set *set, const struct ve
         info.bytes = vex_index_bytes(entry->index);
         return info;
     }
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     info.points = entry->points;
     info.done = entry->done;
     info.total = entry->total;
     if (entry->done > 0 && now > entry->began_ns)
         info.left_ns = (uint64_t)((double)(now - entry->began_ns) * (double)(entry->total - entry->done) /
                                   (double)entry->done);
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
     return info;
 }
 

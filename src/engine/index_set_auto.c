@@ -190,10 +190,10 @@ static void run_request(struct vex_task *task)
     struct vex_err err;
     bool may;
 
-    pthread_mutex_lock(&set->lock);
-    may = set->started && !set->stopped;
+    pthread_mutex_lock(&set->work.lock);
+    may = set->work.started && !set->work.stopped;
     automatic->making = may;
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
     if (may)
         tell(request,
              vex_engine_alter(collection->engine, collection, vex_str("", 0), add_index, request, &err),
@@ -201,10 +201,10 @@ static void run_request(struct vex_task *task)
     vex_buf_done(&request->field);
     vex_mem_free(request);
     atomic_store(&automatic->asked, false);
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     automatic->making = false;
-    pthread_cond_broadcast(&set->changed);
-    pthread_mutex_unlock(&set->lock);
+    pthread_cond_broadcast(&set->work.changed);
+    pthread_mutex_unlock(&set->work.lock);
     vex_collection_unref(collection);
 }
 

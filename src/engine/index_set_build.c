@@ -5,28 +5,14 @@
  * Order     LOAD each index's file -> SCAN all slots once: fresh indexes take them in, loaded ones note those changed since ->
  *           REDO what was touched meanwhile, in rounds while it is much -> the rest in the writer slot, then the index is ready.
  * Invariant A slot touched since its index began to be filled is in the index's redo bits. */
-#include <time.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/index_set_private.h"
 
-#define QUANTUM_NS 5000000u /* work before others get the pool's thread */
 #define PIECE_NS   1000000u /* under the shared lock */
 #define PIECE_LOOK 32u      /* slots between two looks at the clock */
 #define REDO_MAX   2048u    /* slots that the writer slot is held for */
 #define ROUNDS_MAX 6u
-
-static bool must_stop(struct vex_index_set *set)
-{
-    bool stopped;
-
-    pthread_mutex_lock(&set->lock);
-    stopped = set->stopped;
-    pthread_mutex_unlock(&set->lock);
-    return stopped || atomic_load(&set->collection->dropped) || atomic_load(&set->collection->refused) != 0 ||
-           atomic_load(&set->collection->engine->closing);
-}
 
 /* ---- the pass: what is filled together ---- */
 
@@ -67,10 +53,10 @@ static void begin_entry(struct vex_index_set *set, struct vex_index_entry *entry
     entry->filling = true;
     atomic_fetch_add(&set->filling, 1);
     atomic_fetch_add(&entry->refs, 1);
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     entry->began_ns = now;
     entry->total = slots;
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
 /* False: all indexes are complete. */
@@ -147,7 +133,7 @@ static void merge_runs(struct vex_index_set *set)
 
 static void note_progress(struct vex_index_set *set)
 {
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     for (uint32_t i = 0; i < set->pass.count; i++) {
         struct vex_index_entry *entry = set->pass.entries[i];
 
@@ -155,7 +141,7 @@ static void note_progress(struct vex_index_set *set)
         entry->total = set->pass.end;
         entry->points = vex_index_points(entry->index);
     }
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
 static void scan_piece(struct vex_index_set *set)
@@ -220,7 +206,7 @@ static bool add_again(struct vex_index_set *set, struct vex_index_entry *entry, 
     struct vex_io *io = set->collection->engine->io;
     uint32_t slot = next_bit(bits, words, 0), done = 0;
 
-    while (slot != VEX_SLOT_NONE && !must_stop(set)) {
+    while (slot != VEX_SLOT_NONE && !vex_background_must_stop(&set->work)) {
         uint64_t begin = vex_io_monotonic_ns(io);
 
         pthread_rwlock_rdlock(&set->collection->lock);
@@ -280,7 +266,7 @@ static void publish(struct vex_index_set *set)
         atomic_fetch_add(&set->ready, 1);
     }
     pthread_rwlock_unlock(&set->collection->lock);
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     for (uint32_t i = 0; i < set->pass.count; i++) {
         struct vex_index_entry *entry = set->pass.entries[i];
 
@@ -288,8 +274,8 @@ static void publish(struct vex_index_set *set)
         entry->want_save = !entry->loaded; /* a crash should not cost the building again */
         set->unready--;
     }
-    pthread_cond_broadcast(&set->changed);
-    pthread_mutex_unlock(&set->lock);
+    pthread_cond_broadcast(&set->work.changed);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
 static void finish(struct vex_index_set *set)
@@ -326,10 +312,11 @@ static void redo(struct vex_index_set *set)
 
 /* ---- turns ---- */
 
-/* One piece of work; false: nothing is left to be done. */
-static bool work_piece(struct vex_index_set *set)
+bool vex_index_set_piece(struct vex_background *work)
 {
-    if (must_stop(set))
+    struct vex_index_set *set = VEX_CONTAINER_OF(work, struct vex_index_set, work);
+
+    if (vex_background_must_stop(work))
         return false;
     switch (set->pass.stage) {
     case VEX_PASS_NONE:
@@ -347,117 +334,27 @@ static bool work_piece(struct vex_index_set *set)
     return false;
 }
 
-static bool work(struct vex_index_set *set)
-{
-    struct vex_io *io = set->collection->engine->io;
-    uint64_t begin = vex_io_monotonic_ns(io);
-    bool more = true;
-
-    while (more && vex_io_monotonic_ns(io) - begin < QUANTUM_NS)
-        more = work_piece(set);
-    return more;
-}
-
-static void run_task(struct vex_task *task);
-
-/* Under set->lock. */
-static void schedule(struct vex_index_set *set)
-{
-    if (!set->started || set->stopped || set->scheduled || set->running)
-        return;
-    set->scheduled = true;
-    vex_collection_ref(set->collection);
-    set->task.run = run_task;
-    vex_pool_submit(set->collection->engine->pool, &set->task);
-}
-
-void vex_index_set_schedule(struct vex_index_set *set)
-{
-    pthread_mutex_lock(&set->lock);
-    set->wanted = true;
-    schedule(set);
-    pthread_mutex_unlock(&set->lock);
-}
-
-/* A turn as the worker; under set->lock, which it lets go meanwhile. */
-static void turn(struct vex_index_set *set)
-{
-    bool more;
-
-    set->running = true;
-    set->wanted = false;
-    pthread_mutex_unlock(&set->lock);
-    more = work(set);
-    pthread_mutex_lock(&set->lock);
-    set->running = false;
-    if (more || set->wanted)
-        schedule(set);
-    pthread_cond_broadcast(&set->changed);
-}
-
-static void run_task(struct vex_task *task)
-{
-    struct vex_index_set *set = VEX_CONTAINER_OF(task, struct vex_index_set, task);
-    struct vex_collection *collection = set->collection;
-
-    pthread_mutex_lock(&set->lock);
-    set->scheduled = false;
-    if (!set->running)
-        turn(set);
-    pthread_mutex_unlock(&set->lock);
-    vex_collection_unref(collection);
-}
-
 void vex_index_set_stop(struct vex_index_set *set)
 {
     if (set == NULL)
         return;
-    pthread_mutex_lock(&set->lock);
-    set->stopped = true;
-    pthread_cond_broadcast(&set->changed);
-    while (set->running || vex_index_auto_runs(set))
-        pthread_cond_wait(&set->changed, &set->lock);
-    pthread_mutex_unlock(&set->lock);
+    vex_background_stop(&set->work);
+    pthread_mutex_lock(&set->work.lock);
+    while (vex_index_auto_runs(set))
+        pthread_cond_wait(&set->work.changed, &set->work.lock);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
-/* ---- waiting ---- */
-
-/* Nobody works: a turn. Else waits for a change, a while. Under set->lock. */
-static void help_or_wait(struct vex_index_set *set, uint64_t deadline_ns)
+static bool all_ready(const struct vex_background *work)
 {
-    struct timespec until;
-
-    if (!set->running && set->started) {
-        turn(set);
-        return;
-    }
-    if (deadline_ns == 0) {
-        pthread_cond_wait(&set->changed, &set->lock);
-        return;
-    }
-    until.tv_sec = (time_t)(deadline_ns / 1000000000);
-    until.tv_nsec = (long)(deadline_ns % 1000000000);
-    pthread_cond_timedwait(&set->changed, &set->lock, &until);
+    return VEX_CONTAINER_OF(work, const struct vex_index_set, work)->unready == 0;
 }
 
 int vex_collection_wait_indexes(struct vex_collection *collection, uint64_t deadline_ns, struct vex_err *err)
 {
-    struct vex_index_set *set;
     int rc = vex_collection_open(collection, err);
 
-    if (rc != 0)
-        return rc;
-    set = collection->data.indexes;
-    pthread_mutex_lock(&set->lock);
-    while (rc == 0 && set->unready > 0) {
-        rc = vex_collection_usable(collection, err);
-        if (rc == 0 && set->stopped)
-            rc = vex_err_set(err, VEX_EUNAVAILABLE, "The server is closing");
-        if (rc == 0 && deadline_ns != 0 && vex_io_monotonic_ns(vex_io_posix()) >= deadline_ns)
-            rc = vex_err_set(err, VEX_ETIMEOUT, "The payload index is still being built");
-        if (rc == 0)
-            help_or_wait(set, deadline_ns);
-    }
-    pthread_mutex_unlock(&set->lock);
-    return rc;
+    return rc != 0 ? rc
+                   : vex_background_wait(&collection->data.indexes->work, all_ready, deadline_ns,
+                                         "The payload index is still being built", err);
 }

@@ -168,7 +168,7 @@ static struct vex_index_entry *next_wanted(struct vex_index_set *set)
     struct vex_index_entry *entry = NULL;
 
     pthread_rwlock_rdlock(&set->collection->lock);
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     for (uint32_t i = 0; i < set->count && entry == NULL; i++)
         if (set->entries[i]->ready && set->entries[i]->want_save)
             entry = set->entries[i];
@@ -176,17 +176,17 @@ static struct vex_index_entry *next_wanted(struct vex_index_set *set)
         entry->want_save = false;
         atomic_fetch_add(&entry->refs, 1);
     }
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
     pthread_rwlock_unlock(&set->collection->lock);
     return entry;
 }
 
 static void set_saving(struct vex_index_set *set, bool saving)
 {
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     set->saving = saving;
-    pthread_cond_broadcast(&set->changed);
-    pthread_mutex_unlock(&set->lock);
+    pthread_cond_broadcast(&set->work.changed);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
 /* What the bytes of an index are complete to. */
@@ -249,9 +249,9 @@ static void write_file(struct vex_index_set *set, struct vex_index_entry *entry,
                  err.text);
     pthread_rwlock_rdlock(&collection->lock);
     gone = entry->gone;
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     entry->saved = rc == 0;
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
     pthread_rwlock_unlock(&collection->lock);
     if (gone)
         vex_index_file_remove(set, entry);
@@ -287,14 +287,14 @@ static void want(struct vex_index_set *set, bool all)
     uint64_t slots = vex_rows_slots(collection->data.rows);
     uint64_t now = vex_io_monotonic_ns(collection->engine->io);
 
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     for (uint32_t i = 0; i < set->count; i++) {
         struct vex_index_entry *entry = set->entries[i];
         bool due = all || entry->changed > slots / SAVE_SHARE || now - entry->saved_ns >= SAVE_NS;
 
         entry->want_save = entry->want_save || !entry->saved || (entry->changed > 0 && due);
     }
-    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
 void vex_index_set_checkpointed(struct vex_index_set *set)
@@ -302,7 +302,7 @@ void vex_index_set_checkpointed(struct vex_index_set *set)
     if (set == NULL || set->count == 0)
         return;
     want(set, false);
-    vex_index_set_schedule(set);
+    vex_background_schedule(&set->work);
 }
 
 void vex_index_set_save(struct vex_index_set *set)

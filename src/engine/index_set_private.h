@@ -1,11 +1,12 @@
 /* Inside of the index set, shared by index_set.c (which indexes there are, following), index_set_build.c (background work),
  * index_set_file.c (files) and index_set_auto.c (automatic indexes).
  *
- * Lock      `set->lock` comes after the collection's lock and is held for moments. Fields say whose they are:
- *           [c] written under the collection's lock exclusive, [w] the worker's (whoever set `running`), [s] set->lock. */
+ * Lock      `set->work.lock` comes after the collection's lock and is held for moments. Fields say whose they are:
+ *           [c] written under the collection's lock exclusive, [w] the worker's (whoever set `running`), [s] set->work.lock. */
 #ifndef VEX_ENGINE_INDEX_SET_PRIVATE_H
 #define VEX_ENGINE_INDEX_SET_PRIVATE_H
 
+#include "engine/background.h"
 #include "engine/index_set.h"
 #include "engine/internal.h"
 
@@ -58,12 +59,9 @@ struct vex_index_set {
     struct vex_index_note *notes; /* [c] each slot once */
     size_t note_count, note_cap;
 
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool started, stopped, scheduled, running, wanted; /* [s] */
-    bool saving;                                       /* [s] complete indexes must stay as they are */
-    uint32_t unready;                                  /* [s] entries that will be ready */
-    struct vex_task task;
+    struct vex_background work;
+    bool saving;                /* [s] complete indexes must stay as they are */
+    uint32_t unready;           /* [s] entries that will be ready */
     struct vex_index_pass pass; /* [w] */
 
     struct vex_index_auto *_Atomic automatic; /* NULL: nothing was missed yet */
@@ -92,11 +90,12 @@ bool vex_index_set_has(const struct vex_index_set *set, const struct vex_path *p
 /* index_set_auto.c */
 /* Exclusive lock: the index on the path was deleted. */
 void vex_index_auto_gone(struct vex_index_set *set, const struct vex_path *path);
-bool vex_index_auto_runs(const struct vex_index_set *set); /* under set->lock: an index is being asked for */
+bool vex_index_auto_runs(
+    const struct vex_index_set *set); /* under set->work.lock: an index is being asked for */
 void vex_index_auto_free(struct vex_index_set *set);
 
 /* index_set_build.c */
-void vex_index_set_schedule(struct vex_index_set *set); /* there may be work */
+bool vex_index_set_piece(struct vex_background *work);
 
 /* index_set_file.c */
 void vex_index_file_path(const struct vex_index_set *set, const struct vex_index_entry *entry,

@@ -1,4 +1,4 @@
-/* Runs one CUnit suite made of a table of tests; for the test programs of the base layer. */
+/* Runs one CUnit suite made of a table of tests. */
 #ifndef VEX_TEST_UNIT_BASE_SUITE_H
 #define VEX_TEST_UNIT_BASE_SUITE_H
 

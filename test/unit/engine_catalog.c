@@ -12,8 +12,6 @@
 #define NO_NAME  vex_str("", 0)
 
 static struct kit kit;
-static struct vex_pool *pool;
-static struct vex_dev *dev;
 static char dir[] = "/tmp/vex_engine_catalog_XXXXXX";
 static struct vex_err err;
 
@@ -472,36 +470,23 @@ static void test_thousand(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
-    char command[96];
+    CU_TestInfo tests[] = {
+        {"collections", test_collections},
+        {"aliases", test_aliases},
+        {"tenants", test_tenants},
+        {"alter", test_alter},
+        {"fix_size", test_fix_size},
+        {"dropped_folders", test_dropped_folders},
+        {"refused", test_refused},
+        {"folder_errors", test_folder_errors},
+        {"lost_catalog", test_lost_catalog},
+        {"thousand", test_thousand},
+        CU_TEST_INFO_NULL,
+    };
 
-    if (mkdtemp(dir) == NULL)
+    if (!kit_prepare(&kit, dir))
         return 1;
-    dev = vex_dev_embed_new();
-    pool = vex_pool_new(2, 64, "test");
-    kit_init(&kit, vex_io_posix(), dir, dev, pool);
     if (kit_open(&kit) != 0)
         return 1;
-    CU_initialize_registry();
-    suite = CU_add_suite("engine_catalog", NULL, NULL);
-    CU_add_test(suite, "collections", test_collections);
-    CU_add_test(suite, "aliases", test_aliases);
-    CU_add_test(suite, "tenants", test_tenants);
-    CU_add_test(suite, "alter", test_alter);
-    CU_add_test(suite, "fix_size", test_fix_size);
-    CU_add_test(suite, "dropped_folders", test_dropped_folders);
-    CU_add_test(suite, "refused", test_refused);
-    CU_add_test(suite, "folder_errors", test_folder_errors);
-    CU_add_test(suite, "lost_catalog", test_lost_catalog);
-    CU_add_test(suite, "thousand", test_thousand);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    kit_close(&kit);
-    vex_pool_free(pool);
-    vex_dev_free(dev);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command) != 0 || failures > 0;
+    return kit_run(&kit, "engine_catalog", tests);
 }

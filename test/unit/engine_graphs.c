@@ -20,8 +20,6 @@ const char *__tsan_default_suppressions(void)
 #define FLOOR    0.95
 
 static struct kit kit;
-static struct vex_pool *pool;
-static struct vex_dev *dev;
 static char dir[] = "/tmp/vex_engine_graphs_XXXXXX";
 static struct kit_random random_state = {42};
 static struct vex_collection *collection;
@@ -610,36 +608,24 @@ static void test_storm(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
-    char command[96];
+    CU_TestInfo tests[] = {
+        {"metrics and elements", test_metrics},
+        {"without a graph", test_without},
+        {"tail", test_tail},
+        {"filters", test_filters},
+        {"batch", test_batch},
+        {"ties", test_ties},
+        {"settings", test_settings},
+        {"threshold", test_threshold},
+        {"reopening", test_reopening},
+        {"storm", test_storm},
+        CU_TEST_INFO_NULL,
+    };
 
-    if (mkdtemp(dir) == NULL)
+    if (!kit_prepare(&kit, dir))
         return 1;
-    dev = vex_dev_embed_new();
-    pool = vex_pool_new(2, 64, "test");
-    kit_init(&kit, vex_io_posix(), dir, dev, pool);
     if (kit_open(&kit) != 0)
         return 1;
     draw_all();
-    CU_initialize_registry();
-    suite = CU_add_suite("engine_graphs", NULL, NULL);
-    CU_add_test(suite, "metrics and elements", test_metrics);
-    CU_add_test(suite, "without a graph", test_without);
-    CU_add_test(suite, "tail", test_tail);
-    CU_add_test(suite, "filters", test_filters);
-    CU_add_test(suite, "batch", test_batch);
-    CU_add_test(suite, "ties", test_ties);
-    CU_add_test(suite, "settings", test_settings);
-    CU_add_test(suite, "threshold", test_threshold);
-    CU_add_test(suite, "reopening", test_reopening);
-    CU_add_test(suite, "storm", test_storm);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    kit_close(&kit);
-    vex_pool_free(pool);
-    vex_dev_free(dev);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command) != 0 || failures != 0;
+    return kit_run(&kit, "engine_graphs", tests);
 }

@@ -330,10 +330,10 @@ static void test_many_at_once(void)
 
 static void set_saving(struct vex_index_set *set, bool saving)
 {
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&set->work.lock);
     set->saving = saving;
-    pthread_cond_broadcast(&set->changed);
-    pthread_mutex_unlock(&set->lock);
+    pthread_cond_broadcast(&set->work.changed);
+    pthread_mutex_unlock(&set->work.lock);
 }
 
 static uint64_t pending_slots(struct world *w)
@@ -450,5 +450,5 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
 
-    return run_suite("engine_index_auto", tests);
+    return world_run("engine_index_auto", tests);
 }

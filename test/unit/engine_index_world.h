@@ -2,8 +2,6 @@
 #ifndef VEX_TEST_ENGINE_INDEX_WORLD_H
 #define VEX_TEST_ENGINE_INDEX_WORLD_H
 
-#include <CUnit/Basic.h>
-
 #include "engine_index_kit.h"
 
 #include "base/log.h"
@@ -218,23 +216,17 @@ static inline void leave_pool(struct block blocks[2])
 }
 
 /* main's. */
-static inline int run_suite(const char *name, CU_TestInfo *tests)
+static inline int world_run(const char *name, CU_TestInfo *tests)
 {
-    CU_SuiteInfo suites[] = {{name, NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
-    unsigned failures;
+    int failed;
 
     vex_log_set(VEX_LOG_ERROR, false);
     dev = vex_dev_embed_new();
     pool = vex_pool_new(2, 64, "test");
-    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-        return 2;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    failed = run_suite(name, tests);
     vex_pool_free(pool);
     vex_dev_free(dev);
-    return failures > 0;
+    return failed;
 }
 
 #endif

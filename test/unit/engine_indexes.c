@@ -542,5 +542,5 @@ int main(void)
         {"old configuration", test_old_configuration},
         CU_TEST_INFO_NULL,
     };
-    return run_suite("engine_indexes", tests);
+    return world_run("engine_indexes", tests);
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base_suite.h"
+
 #include "base/file.h"
 #include "base/mem.h"
 #include "engine/collection.h"
@@ -52,6 +54,30 @@ static inline void kit_close(struct kit *kit)
 {
     vex_engine_close(kit->engine);
     kit->engine = NULL;
+}
+
+/* ---- a program of tests over one folder ---- */
+
+/* A folder after mkdtemp's pattern, an embedded device, two workers; not open yet. False: there is no folder. */
+static inline bool kit_prepare(struct kit *kit, char *pattern)
+{
+    if (mkdtemp(pattern) == NULL)
+        return false;
+    kit_init(kit, vex_io_posix(), pattern, vex_dev_embed_new(), vex_pool_new(2, 64, "test"));
+    return true;
+}
+
+/* Runs the tests over the open kit, closes it and removes the folder; the program's exit code. */
+static inline int kit_run(struct kit *kit, const char *name, CU_TestInfo *tests)
+{
+    int failed = run_suite(name, tests);
+    char command[96];
+
+    kit_close(kit);
+    vex_pool_free(kit->options.pool);
+    vex_dev_free(kit->options.dev);
+    snprintf(command, sizeof command, "rm -rf %s", kit->dir);
+    return system(command) != 0 || failed != 0;
 }
 
 /* ---- blocking submits ---- */

@@ -5,8 +5,6 @@
 #include "engine_kit.h"
 
 static struct kit kit;
-static struct vex_pool *pool;
-static struct vex_dev *dev;
 static char dir[] = "/tmp/vex_engine_mutations_XXXXXX";
 
 static struct vex_collection *make(const char *name)
@@ -54,7 +52,7 @@ static void reopen_copy(const struct kit_model *model)
     snprintf(copy, sizeof copy, "%s_copy", dir);
     snprintf(command, sizeof command, "rm -rf %s && cp -r %s %s", copy, dir, copy);
     CU_ASSERT_EQUAL_FATAL(system(command), 0);
-    kit_init(&other, vex_io_posix(), copy, dev, pool);
+    kit_init(&other, vex_io_posix(), copy, kit.options.dev, kit.options.pool);
     CU_ASSERT_EQUAL_FATAL(kit_open(&other), 0);
     CU_ASSERT_EQUAL_FATAL(vex_engine_find(other.engine, VEX_STR("model"), false, &collection, &err), 0);
     CU_ASSERT_TRUE(same(collection, model));
@@ -338,31 +336,16 @@ static void test_hostile_records(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
-    char command[96];
+    CU_TestInfo tests[] = {
+        {"model", test_model},     {"affected", test_affected},
+        {"refused", test_refused}, {"limit_and_path", test_limit_and_path},
+        {"parked", test_parked},   {"hostile_records", test_hostile_records},
+        CU_TEST_INFO_NULL,
+    };
 
-    if (mkdtemp(dir) == NULL)
+    if (!kit_prepare(&kit, dir))
         return 1;
-    dev = vex_dev_embed_new();
-    pool = vex_pool_new(2, 64, "test");
-    kit_init(&kit, vex_io_posix(), dir, dev, pool);
     if (kit_open(&kit) != 0)
         return 1;
-    CU_initialize_registry();
-    suite = CU_add_suite("engine_mutations", NULL, NULL);
-    CU_add_test(suite, "model", test_model);
-    CU_add_test(suite, "affected", test_affected);
-    CU_add_test(suite, "refused", test_refused);
-    CU_add_test(suite, "limit_and_path", test_limit_and_path);
-    CU_add_test(suite, "parked", test_parked);
-    CU_add_test(suite, "hostile_records", test_hostile_records);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    kit_close(&kit);
-    vex_pool_free(pool);
-    vex_dev_free(dev);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command) != 0 || failures > 0;
+    return kit_run(&kit, "engine_mutations", tests);
 }

@@ -17,8 +17,6 @@ const char *__tsan_default_suppressions(void)
 #define WRITERS 2
 
 static struct kit kit;
-static struct vex_pool *pool;
-static struct vex_dev *dev;
 static char dir[] = "/tmp/vex_engine_threads_XXXXXX";
 static struct vex_collection *shared;
 static _Atomic bool stop;
@@ -149,30 +147,18 @@ static void test_storm(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failures;
-    char command[96];
+    CU_TestInfo tests[] = {
+        {"storm", test_storm},
+        CU_TEST_INFO_NULL,
+    };
 
-    if (mkdtemp(dir) == NULL)
+    if (!kit_prepare(&kit, dir))
         return 1;
-    dev = vex_dev_embed_new();
-    pool = vex_pool_new(2, 64, "test");
-    kit_init(&kit, vex_io_posix(), dir, dev, pool);
     kit.options.checkpoint_bytes = 20000;
     kit.options.checkpoint_ns = 50000000;
     kit.options.queue_bytes = 4000;
     kit.options.segment_bytes = 64 << 10;
     if (kit_open(&kit) != 0)
         return 1;
-    CU_initialize_registry();
-    suite = CU_add_suite("engine_threads", NULL, NULL);
-    CU_add_test(suite, "storm", test_storm);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    kit_close(&kit);
-    vex_pool_free(pool);
-    vex_dev_free(dev);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command) != 0 || failures > 0;
+    return kit_run(&kit, "engine_threads", tests);
 }
