@@ -154,6 +154,109 @@ struct vex_text_query {
 int vex_read_text(struct vex_collection *collection, const struct vex_text_query *request,
                   struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err);
 
+/* ---- scores by several examples ---- */
+
+/* What a point is compared with. Similarities are raw: Euclid enters as the negative squared distance, Manhattan as the negative
+ * sum. With sig(x) = x / (1 + |x|). */
+struct vex_examples {
+    enum vex_examples_kind {
+        VEX_EXAMPLES_BEST,     /* the better of the best positive and the best negative */
+        VEX_EXAMPLES_SUM,      /* sum over positives less sum over negatives */
+        VEX_EXAMPLES_DISCOVER, /* pairs won less pairs lost, and 0.5 (sig(similarity to target) + 1) */
+        VEX_EXAMPLES_CONTEXT,  /* sum over pairs of sig(min(positive - negative - epsilon, 0)) */
+        VEX_EXAMPLES_FEEDBACK, /* a target + sum over pairs of judged examples: confidence^b c difference */
+    } kind;
+    struct vex_example target; /* DISCOVER, FEEDBACK */
+    const struct vex_example *positive,
+        *negative; /* DISCOVER, CONTEXT: pairs, as many of each; FEEDBACK: the judged ones are positive */
+    uint32_t positive_count, negative_count;
+    const float *judgements; /* FEEDBACK: beside positive */
+    float a, b, c;           /* FEEDBACK */
+};
+
+/* ---- formulas ---- */
+
+/* A node of an expression over a point; trees are in the caller's arena, no deeper than a message may be. */
+struct vex_expression {
+    enum vex_expression_kind {
+        VEX_EXPR_CONSTANT,
+        VEX_EXPR_SCORE,        /* of prefetch number `index` */
+        VEX_EXPR_VARIABLE,     /* payload, a number */
+        VEX_EXPR_CONDITION,    /* 1 or 0 */
+        VEX_EXPR_GEO_DISTANCE, /* metres from `geo` to the payload's point */
+        VEX_EXPR_DATETIME,     /* `constant`: seconds since 1970 */
+        VEX_EXPR_DATETIME_KEY, /* the same out of the payload */
+        VEX_EXPR_SUM,
+        VEX_EXPR_MULT,
+        VEX_EXPR_MAX,
+        VEX_EXPR_MIN,
+        VEX_EXPR_DIV, /* of two; `constant` when has_constant: instead of dividing by zero */
+        VEX_EXPR_POW,
+        VEX_EXPR_NEG, /* from here on of one */
+        VEX_EXPR_ABS,
+        VEX_EXPR_SQRT,
+        VEX_EXPR_EXP,
+        VEX_EXPR_LOG10,
+        VEX_EXPR_LN,
+        VEX_EXPR_ACOSH,
+        VEX_EXPR_EXP_DECAY, /* of one, or of two: x and the target */
+        VEX_EXPR_GAUSS_DECAY,
+        VEX_EXPR_LIN_DECAY,
+    } kind;
+    double constant;
+    bool has_constant;
+    uint32_t index;
+    struct vex_path path;
+    struct vex_filter *condition;
+    double geo[2];          /* longitude, latitude */
+    double scale, midpoint; /* decays */
+    struct vex_expression *operands;
+    uint32_t operand_count;
+};
+struct vex_formula {
+    struct vex_expression root;
+    struct vex_formula_default {
+        struct vex_str key; /* as it was written: a payload path, "$score" or "$score[1]" */
+        struct vex_value value;
+    } * defaults;
+    uint32_t default_count;
+};
+
+/* ---- queries ---- */
+
+/* One ranking. Without prefetches it ranks the points of the collection, else those that its prefetches found; fusions need
+ * prefetches. */
+struct vex_stage {
+    enum vex_stage_kind {
+        VEX_STAGE_LIST, /* by id; score 1 */
+        VEX_STAGE_NEAREST,
+        VEX_STAGE_MMR,
+        VEX_STAGE_EXAMPLES,
+        VEX_STAGE_TEXT,
+        VEX_STAGE_ORDER,
+        VEX_STAGE_SAMPLE,
+        VEX_STAGE_RRF,
+        VEX_STAGE_DBSF,
+        VEX_STAGE_FORMULA,
+    } kind;
+    struct vex_nearest
+        nearest; /* of all kinds: using, filter, limit, offset, threshold, parameters of the search, and for the root
+                                   what the answer carries; of NEAREST and MMR: the query too */
+    struct vex_text_query text; /* TEXT: field, text, k, b, corpus */
+    struct vex_order_by order_by;
+    struct vex_examples examples;
+    struct vex_formula formula;
+    double rrf_k;         /* RRF */
+    const float *weights; /* RRF: one a prefetch; NULL: all 1 */
+    float diversity;      /* MMR */
+    uint64_t candidates;  /* MMR */
+    struct vex_stage *prefetch;
+    uint32_t prefetch_count;
+};
+/* Answers `count` queries against one version; results in order. Runs of plain nearest queries share passes. */
+int vex_read_query(struct vex_collection *collection, const struct vex_stage *stages, uint32_t count,
+                   struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err);
+
 /* ---- groups ---- */
 
 /* Groups hits by the values (texts and integers) that a path leads to; a point with several values is in several groups. */
