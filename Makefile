@@ -6,7 +6,7 @@
 PRESETS  := dev release checked tsan
 ARGS     ?=
 
-.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz demo bench bench-payload kernel-test kernel-test-debug kernel-bench fmt clean
+.PHONY: run build $(PRESETS) packages test-packages test unit sim api golden lint crash fuzz demo bench bench-payload bench-search kernel-test kernel-test-debug kernel-bench fmt clean
 
 packages:
 	@deploy/install-packages build
@@ -53,6 +53,12 @@ bench: build test-packages
 bench-payload: build test-packages
 	@build/venv/bin/pip install -q --disable-pip-version-check -r bench/requirements.txt
 	@build/venv/bin/python bench/payload.py $(ARGS)
+
+# ARGS=--quick: small sets, minutes; else 1M vectors
+bench-search: build test-packages
+	@deploy/install-packages bench
+	@build/venv/bin/pip install -q --disable-pip-version-check -r bench/requirements.txt
+	@build/venv/bin/python bench/search.py $(ARGS)
 
 fmt:
 	@git ls-files -co --exclude-standard '*.c' '*.h' '*.cc' | xargs clang-format -i

@@ -1,7 +1,8 @@
-/* Graph of one vector name, alone: build, search, filters, changes, image. Driven by graph.py.
+/* Graph of one vector name, alone: build, search, filters, changes, image. Driven by search.py and graph.py.
  *
- * bench_engine_graph DATA DIMENSIONS METRIC [M EF_CONSTRUCT]: reads DATA.base, DATA.query (f32) and DATA.truth (i32, 10 a query), prints
- * a figure a line. Times are CPU of the one thread; the best of three rounds. METRIC is l2, cosine (unit vectors) or dot. */
+ * bench_engine_graph [-a] DATA DIMENSIONS METRIC [M EF_CONSTRUCT]: reads DATA.base, DATA.query (f32) and DATA.truth (i32, 10 a query), prints
+ * a figure a line. Times are CPU of the one thread; the best of three rounds. METRIC is l2, cosine (unit vectors) or dot. -a: when the graph stands, answers each width read from the
+ * standard input with one round of all the queries, so that rounds can alternate with those of other programs. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,7 @@ struct run {
     bool through;
     uint32_t least;
     const int32_t *truth;
+    int rounds; /* 0: ROUNDS */
 };
 
 static void search(const struct vex_graph *graph, const struct set *set, const char *what,
@@ -115,7 +117,7 @@ static void search(const struct vex_graph *graph, const struct set *set, const c
     double best_time = 1e9;
     uint64_t scored, right = 0, compared = 0;
 
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < (run->rounds != 0 ? run->rounds : ROUNDS); round++) {
         double begin = now();
         right = compared = 0;
         for (uint32_t q = 0; q < set->queries; q++) {
@@ -146,6 +148,17 @@ static void sweep(const struct vex_graph *graph, const struct set *set, const ch
 
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
         search(graph, set, what, &(struct run){.ef = widths[i], .truth = truth});
+}
+
+static void answer_widths(const struct vex_graph *graph, const struct set *set, const int32_t *truth)
+{
+    char line[64];
+
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        uint32_t ef = (uint32_t)atoi(line);
+        if (ef >= 1 && ef <= VEX_GRAPH_EF_MAX)
+            search(graph, set, "search", &(struct run){.ef = ef, .truth = truth, .rounds = 1});
+    }
 }
 
 static void link_all(struct vex_graph *graph, const struct set *set, uint32_t from, uint32_t step)
@@ -229,13 +242,13 @@ static void filters(const struct vex_graph *graph, struct set *set)
         filtered_truth(set, allow, truth);
         for (uint32_t ef = 32; ef <= 128; ef *= 2) {
             snprintf(what, sizeof what, "filter %g through", parts[p]);
-            search(graph, set, what, &(struct run){ef, allow, true, 0, truth});
+            search(graph, set, what, &(struct run){ef, allow, true, 0, truth, 0});
             if (parts[p] < 0.1 && parts[p] > 0)
                 continue;
             snprintf(what, sizeof what, "filter %g over", parts[p]);
-            search(
-                graph, set, what,
-                &(struct run){(uint32_t)(ef / (parts[p] > 0 ? parts[p] : 0.5)), allow, false, ef / 2, truth});
+            search(graph, set, what,
+                   &(struct run){(uint32_t)(ef / (parts[p] > 0 ? parts[p] : 0.5)), allow, false, ef / 2,
+                                 truth, 0});
         }
     }
     set->queries = queries;
@@ -286,9 +299,12 @@ int main(int argc, char **argv)
     struct vex_graph *graph;
     struct set set = {0};
     const int32_t *truth;
+    bool asked = argc > 1 && strcmp(argv[1], "-a") == 0;
 
+    argv += asked;
+    argc -= asked;
     if (argc < 4) {
-        fprintf(stderr, "usage: %s DATA DIMENSIONS l2|cosine|dot [M EF_CONSTRUCT]\n", argv[0]);
+        fprintf(stderr, "usage: bench_engine_graph [-a] DATA DIMENSIONS l2|cosine|dot [M EF_CONSTRUCT]\n");
         return 2;
     }
     set.dimensions = params.dimensions = (uint32_t)atoi(argv[2]);
@@ -307,7 +323,10 @@ int main(int argc, char **argv)
         return 1;
     truth = (const int32_t *)(const void *)set.truth.base;
     graph = build(&set, &params);
-    sweep(graph, &set, "search", truth);
+    if (asked)
+        answer_widths(graph, &set, truth);
+    else
+        sweep(graph, &set, "search", truth);
     if (getenv("VEX_BENCH_ALL") != NULL) {
         graph = by_way_of_file(graph, &set, argv[1], truth);
         filters(graph, &set);

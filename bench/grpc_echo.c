@@ -1,8 +1,8 @@
-/* The least a gRPC server on this core can cost: answers every HealthCheck with a fixed reply, doing nothing
- * else.
+/* The least a gRPC server on this core can cost: answers every call of one method with a fixed reply, doing
+ * nothing else.
  *
- * bench_grpc_echo PORT [QUEUES]     until it is killed. Method /qdrant.Qdrant/HealthCheck, loopback only,
- * settings as the server's. */
+ * bench_grpc_echo PORT [QUEUES [METHOD REPLY_FILE]]     until it is killed. Without a method: HealthCheck with
+ * 100 bytes. Loopback only, settings as the server's. */
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,10 +17,13 @@
 
 #define METHOD      "/qdrant.Qdrant/HealthCheck"
 #define REPLY_BYTES 100
+#define REPLY_MAX   (1 << 20)
 #define QUEUES_MAX  64
 
 static grpc_server *server;
 static void *method;
+static char reply[REPLY_MAX] = "\x0a\x62"; /* a string of 98 bytes */
+static size_t reply_len = REPLY_BYTES;
 
 /* A call: fires, is answered in one batch, is armed again. */
 struct echo {
@@ -54,9 +57,8 @@ static struct echo *echo_new(grpc_completion_queue *cq)
 static void answer(struct echo *echo)
 {
     grpc_op ops[4] = {{0}};
-    grpc_slice slice = grpc_slice_malloc(REPLY_BYTES);
-    memset(GRPC_SLICE_START_PTR(slice), 'a', REPLY_BYTES);
-    memcpy(GRPC_SLICE_START_PTR(slice), "\x0a\x62", 2); /* a string of 98 bytes */
+    grpc_slice slice = grpc_slice_malloc(reply_len);
+    memcpy(GRPC_SLICE_START_PTR(slice), reply, reply_len);
     echo->answer = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
     echo->answering = true;
@@ -99,21 +101,37 @@ static void *queue_main(void *cq)
     }
 }
 
+static bool read_reply(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        perror(path);
+        return false;
+    }
+    reply_len = fread(reply, 1, sizeof reply, file);
+    fclose(file);
+    return reply_len > 0;
+}
+
 int main(int argc, char **argv)
 {
     int queues = argc > 2 ? atoi(argv[2]) : 2;
+    const char *name = argc > 4 ? argv[3] : METHOD;
     char address[64];
     pthread_t threads[QUEUES_MAX];
     grpc_arg args[] = {{GRPC_ARG_INTEGER, (char *)GRPC_ARG_ALLOW_REUSEPORT, {.integer = 0}},
                        {GRPC_ARG_INTEGER, (char *)GRPC_ARG_HTTP2_BDP_PROBE, {.integer = 0}}};
     grpc_channel_args channel = {2, args};
     if (argc < 2 || queues < 1 || queues > QUEUES_MAX) {
-        fprintf(stderr, "usage: bench_grpc_echo PORT [QUEUES]\n");
+        fprintf(stderr, "usage: bench_grpc_echo PORT [QUEUES [METHOD REPLY_FILE]]\n");
         return 2;
     }
+    memset(reply + 2, 'a', REPLY_BYTES - 2);
+    if (argc > 4 && !read_reply(argv[4]))
+        return 1;
     grpc_init();
     server = grpc_server_create(&channel, NULL);
-    method = grpc_server_register_method(server, METHOD, NULL, GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+    method = grpc_server_register_method(server, name, NULL, GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
     grpc_completion_queue *cqs[QUEUES_MAX];
     for (int i = 0; i < queues; i++) {
         cqs[i] = grpc_completion_queue_create_for_next(NULL);

@@ -38,8 +38,11 @@ class Edge:
 
     def __init__(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
+        # Payload indexes are what is compared: no graph (with payload indexes it would get links for each of their values), no log.
         vectors = edge.EdgeVectorParams(size=4, distance=edge.Distance.Dot)
-        self.shard = edge.EdgeShard.create(str(folder), edge.EdgeConfig(vectors=vectors, on_disk_payload=False))
+        no_graph = edge.HnswIndexConfig(m=0, ef_construct=16, full_scan_threshold=10**9, payload_m=0)
+        config = edge.EdgeConfig(vectors=vectors, on_disk_payload=False, hnsw_config=no_graph, wal_enabled=False)
+        self.shard = edge.EdgeShard.create(str(folder), config)
 
     def upsert(self, first, payloads):
         points = [edge.Point(first + i, [1.0, 0.0, 0.0, 0.0], payload) for i, payload in enumerate(payloads)]
@@ -57,7 +60,7 @@ class Edge:
             request = edge.CountRequest(exact=True, filter=lower(spec))
             return lambda: self.shard.count(request)
         if what == "scroll":
-            request = edge.ScrollRequest(limit=100, filter=lower(spec), with_payload=False)
+            request = edge.ScrollRequest(limit=100, filter=lower(spec), with_payload=options["payload"])
             return lambda: len(self.shard.scroll(request)[0])
         request = edge.FacetRequest(options["key"], limit=10, exact=True, filter=lower(spec))
         return lambda: [hit.count for hit in self.shard.facet(request).hits]

@@ -145,6 +145,24 @@ static unsigned worker_count(const struct vex_conf *conf)
     return cores > 1 ? (unsigned)cores : 2;
 }
 
+/* Wide numbers of a setting stand for the widest there is. */
+static uint32_t conf_u32(const struct vex_conf *conf, enum vex_conf_key key)
+{
+    uint64_t value = vex_conf_u64(conf, key);
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
+static struct vex_graph_settings graph_settings(const struct vex_conf *conf)
+{
+    uint64_t threshold = vex_conf_u64(conf, VEX_CONF_INDEXING_KB);
+    return (struct vex_graph_settings){
+        .m = conf_u32(conf, VEX_CONF_HNSW_M),
+        .ef_construct = conf_u32(conf, VEX_CONF_HNSW_EF_CONSTRUCT),
+        .full_scan_kb = conf_u32(conf, VEX_CONF_HNSW_FULL_SCAN_KB),
+        .threshold_kb = threshold != 0 ? threshold : VEX_GRAPH_THRESHOLD_OFF,
+    };
+}
+
 static int start_engine(struct server *server, struct vex_err *err)
 {
     const struct vex_conf *conf = server->conf;
@@ -164,6 +182,7 @@ static int start_engine(struct server *server, struct vex_err *err)
         .queue_bytes = UINT64_C(64) << 20,
         .salvage = vex_conf_bool(conf, VEX_CONF_SALVAGE),
         .auto_index = vex_conf_bool(conf, VEX_CONF_AUTO_INDEX),
+        .graphs = graph_settings(conf),
         .index_limit = vex_qdrant_index_limit,
     };
     return vex_engine_open(&options, &server->engine, err);

@@ -72,47 +72,70 @@ static char escape_of(unsigned char c)
     }
 }
 
-static void add_string(struct vex_buf *out, struct vex_str s)
+/* Bytes of a word that a string can't hold as they are (below 0x20, quote, backslash): the high bit of the first of them is set, those
+ * behind it may be wrong (Warren, Hacker's Delight, 6-1). */
+static uint64_t odd_bytes(uint64_t w)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
+
+    return (((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & highs;
+}
+
+/* Bytes from `from` on up to one that has to be escaped, or the end. */
+static size_t plain_run(struct vex_str s, size_t from)
+{
+    size_t at = from;
+    uint64_t w, odd;
+
+    for (; s.len - at >= sizeof w; at += sizeof w) {
+        memcpy(&w, s.ptr + at, sizeof w);
+        odd = odd_bytes(w);
+        if (odd != 0)
+            return at + (size_t)__builtin_ctzll(odd) / 8 - from;
+    }
+    while (at < s.len && escape_of((unsigned char)s.ptr[at]) == 0)
+        at++;
+    return at - from;
+}
+
+static void add_escape(struct vex_buf *out, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t from = 0;
+    char text[6] = {'\\', escape_of(c), '0', '0', hex[c >> 4], hex[c & 15]};
 
-    vex_buf_reserve(out, s.len + 2);
+    vex_buf_add(out, text, text[1] == 'u' ? sizeof text : 2);
+}
+
+/* A string and what follows it: a colon after a key, else 0. */
+static void add_string(struct vex_buf *out, struct vex_str s, char after)
+{
+    vex_buf_reserve(out, s.len + 3);
     vex_buf_add_char(out, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        char escape;
+    for (size_t at = 0; at < s.len;) {
+        size_t run = plain_run(s, at);
 
-        if (c > '\\') /* the bulk of all text */
-            continue;
-        escape = escape_of(c);
-        if (escape == 0)
-            continue;
-        vex_buf_add(out, s.ptr + from, i - from);
-        from = i + 1;
-        vex_buf_add_char(out, '\\');
-        vex_buf_add_char(out, escape);
-        if (escape == 'u') {
-            char code[4] = {'0', '0', hex[c >> 4], hex[c & 15]};
-            vex_buf_add(out, code, sizeof code);
-        }
+        vex_buf_add(out, s.ptr + at, run);
+        at += run;
+        if (at < s.len)
+            add_escape(out, (unsigned char)s.ptr[at++]);
     }
-    vex_buf_add(out, s.ptr != NULL ? s.ptr + from : NULL, s.len - from);
     vex_buf_add_char(out, '"');
+    if (after != 0)
+        vex_buf_add_char(out, after);
 }
 
 void vex_jw_key(struct vex_jw *w, struct vex_str key)
 {
     separate(w);
-    add_string(w->out, key);
-    vex_buf_add_char(w->out, ':');
+    add_string(w->out, key, ':');
     w->comma = false;
 }
 
 void vex_jw_str(struct vex_jw *w, struct vex_str v)
 {
     separate(w);
-    add_string(w->out, v);
+    add_string(w->out, v, 0);
 }
 
 void vex_jw_raw(struct vex_jw *w, struct vex_str json)

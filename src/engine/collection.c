@@ -335,6 +335,8 @@ static int open_locked(struct vex_collection *collection, struct vex_err *err)
     collection->applied_op = manifest.next_op - 1;
     if (manifest.next_op > atomic_load(&collection->next_op))
         atomic_store(&collection->next_op, manifest.next_op);
+    if (!collection->engine->recovering)
+        vex_graph_set_load(data.graphs, &data);
     pthread_rwlock_wrlock(&collection->lock);
     collection->data = data;
     atomic_store(&collection->open, true);
@@ -399,6 +401,7 @@ int vex_collection_stats(struct vex_collection *collection, struct vex_collectio
         return rc;
     *ret = (struct vex_collection_stats){.points = vex_rows_live_count(data.rows),
                                          .slots = vex_rows_slots(data.rows),
+                                         .blob_bytes = vex_heap_live(data.heap),
                                          .last_op = atomic_load(&collection->next_op) - 1};
     for (uint32_t i = 0; i < data.config->vector_count; i++) {
         uint8_t ordinal = data.config->vectors[i].ordinal;

@@ -7,7 +7,9 @@
 
 #include "base/mem.h"
 
-#define FORMAT_VERSION 3u
+#define FORMAT_VERSION 5u
+#define FORMAT_BEAMS   4u /* graphs without settings of their codes */
+#define FORMAT_GRAPHS  3u /* graphs without a beam of their own for searches */
 #define FORMAT_PLAIN   2u /* vectors without settings of their graphs */
 #define FORMAT_OLD     1u /* and indexes without what is said of them beyond type and doc */
 
@@ -295,15 +297,43 @@ static void encode_graph(struct vex_buf *out, const struct vex_graph_settings *g
     vex_buf_add_u32(out, graph->ef_construct);
     vex_buf_add_u32(out, graph->full_scan_kb);
     vex_buf_add_u64(out, graph->threshold_kb);
+    vex_buf_add_u32(out, graph->ef);
+    vex_buf_add_u8(out, (uint8_t)graph->codes.kind);
+    vex_buf_add_u8(out, (uint8_t)graph->codes.query);
+    vex_buf_add(out, &graph->codes.quantile, sizeof graph->codes.quantile);
 }
 
-static void decode_graph(struct vex_cursor *c, struct vex_graph_settings *ret)
+/* Wrong figures stand for the defaults: a graph is derived data. */
+static struct vex_code_params decode_codes(struct vex_cursor *c)
 {
+    uint8_t kind = vex_cursor_u8(c), query = vex_cursor_u8(c);
+    const void *quantile = vex_cursor_bytes(c, sizeof(float));
+    struct vex_code_params codes = {0};
+
+    if (kind < VEX_CODES_COUNT)
+        codes.kind = (enum vex_code_kind)kind;
+    if (query < VEX_CODE_QUERY_COUNT)
+        codes.query = (enum vex_code_query)query;
+    if (quantile != NULL)
+        memcpy(&codes.quantile, quantile, sizeof codes.quantile);
+    if (!(codes.quantile >= 0.5f && codes.quantile <= 1))
+        codes.quantile = 0;
+    return codes;
+}
+
+static void decode_graph(struct vex_cursor *c, uint32_t version, struct vex_graph_settings *ret)
+{
+    if (version < FORMAT_GRAPHS)
+        return;
     ret->never = vex_cursor_u8(c) != 0;
     ret->m = vex_cursor_u32(c);
     ret->ef_construct = vex_cursor_u32(c);
     ret->full_scan_kb = vex_cursor_u32(c);
     ret->threshold_kb = vex_cursor_u64(c);
+    if (version > FORMAT_GRAPHS)
+        ret->ef = vex_cursor_u32(c);
+    if (version > FORMAT_BEAMS)
+        ret->codes = decode_codes(c);
 }
 
 void vex_config_encode(struct vex_buf *out, const struct vex_config *config)
@@ -343,8 +373,7 @@ static bool decode_vector(struct vex_cursor *c, struct vex_config *config, uint3
     element = vex_cursor_u8(c);
     v.idf = vex_cursor_u8(c) != 0;
     v.size = vex_cursor_u32(c);
-    if (version == FORMAT_VERSION)
-        decode_graph(c, &v.graph);
+    decode_graph(c, version, &v.graph);
     if (c->bad || v.name.len > VEX_VECTOR_NAME_MAX || v.ordinal >= config->next_ordinal ||
         kind > VEX_VECTOR_SPARSE || distance >= VEX_DISTANCE_COUNT || element >= VEX_ELEMENT_COUNT ||
         v.size > VEX_DIM_MAX || (*seen >> v.ordinal & 1) != 0 || vex_config_vector(config, v.name) != NULL)
@@ -388,7 +417,7 @@ static bool decode_body(struct vex_cursor *c, struct vex_config *config)
     uint32_t version = vex_cursor_u32(c), count;
     uint64_t seen = 0;
 
-    if (version != FORMAT_VERSION && version != FORMAT_PLAIN && version != FORMAT_OLD)
+    if (version < FORMAT_OLD || version > FORMAT_VERSION)
         return false;
     config->next_ordinal = vex_cursor_u8(c);
     count = vex_cursor_u32(c);

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "engine/index/codes.h"
 #include "engine/index/index.h"
 #include "engine/point/rows.h"
 #include "uapi/dev.h"
@@ -24,7 +25,9 @@ struct vex_graph_settings {
     bool never;               /* no graph at all */
     uint32_t m, ef_construct; /* 0: VEX_GRAPH_M, VEX_GRAPH_EF_CONSTRUCT */
     uint32_t full_scan_kb;    /* so few KB of candidates are compared one by one; 0: whatever costs less */
-    uint64_t threshold_kb;    /* built when there are more KB of vectors; 0: VEX_GRAPH_THRESHOLD_KB */
+    uint32_t ef;              /* beam of a search that names none; 0: ef_construct */
+    struct vex_code_params codes; /* what walks compare */
+    uint64_t threshold_kb;        /* built when there are more KB of vectors; 0: VEX_GRAPH_THRESHOLD_KB */
 };
 #define VEX_GRAPH_M             16u
 #define VEX_GRAPH_EF_CONSTRUCT  100u

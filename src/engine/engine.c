@@ -311,8 +311,10 @@ static void finish_collection(struct vex_collection *collection)
     if (rc == 0 && open) {
         vex_collection_acquire(collection);
         rc = vex_checkpoint_collection(collection, &err);
-        if (rc == 0)
+        if (rc == 0) {
             vex_index_set_save(collection->data.indexes);
+            vex_graph_set_save(collection->data.graphs);
+        }
         vex_collection_release(collection);
     }
     if (rc != 0)

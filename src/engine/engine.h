@@ -30,7 +30,8 @@ struct vex_engine_options {
     uint64_t
         queue_bytes; /* most bytes of logged, unapplied mutations of a collection before submits are parked */
     bool salvage;
-    bool auto_index; /* fields that are often filtered on without an index get one */
+    bool auto_index;                  /* fields that are often filtered on without an index get one */
+    struct vex_graph_settings graphs; /* of names that say nothing themselves; `never` is not looked at */
     uint32_t (*index_limit)(const struct vex_config *config); /* most indexes it may get so; NULL: no limit */
 };
 
@@ -132,6 +133,7 @@ struct vex_config *vex_collection_config(struct vex_collection *collection);
 struct vex_collection_stats {
     uint64_t points, slots, queued; /* queued: mutations not yet applied */
     uint64_t last_op;
+    uint64_t blob_bytes;               /* what payloads, sparse vectors and multivectors take */
     uint64_t vectors[VEX_VECTORS_MAX]; /* points that have the vector, by ordinal */
 };
 int vex_collection_stats(struct vex_collection *collection, struct vex_collection_stats *ret,

@@ -211,6 +211,7 @@ static void look_around(struct vex_engine *engine)
         }
         if (atomic_load(&c->open)) {
             vex_index_set_start(c->data.indexes);
+            vex_graph_set_load(c->data.graphs, &c->data);
             vex_graph_set_start(c->data.graphs);
         }
         if (c->dirty_bytes >= engine->options.checkpoint_bytes / 4)

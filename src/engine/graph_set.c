@@ -1,7 +1,8 @@
 /* The graph set: which dense names of a collection have a graph, and how graphs follow its points. See graph_set.h.
  *
  * Owner     The open collection. Lock: graph_set_private.h.
- * Invariant A live slot that has the name's vector is linked or in the tail. A linked slot is live, or counted as dead. */
+ * Invariant A live slot that has the name's vector is linked or in the tail; in both, if it is in doubt. A linked slot is live, or
+ *           counted as dead. */
 #include "engine/graph_set.h"
 
 #include "base/mem.h"
@@ -12,11 +13,9 @@
 
 /* ---- which graphs ---- */
 
-/* Bytes are stored as they are, not normalised: cosine of them is compared point by point. */
 static bool can_have(const struct vex_vector_params *params)
 {
-    return params->kind == VEX_VECTOR_DENSE && params->size != 0 &&
-           (params->element != VEX_ELEMENT_U8 || params->distance != VEX_DISTANCE_COSINE);
+    return params->kind == VEX_VECTOR_DENSE && params->size != 0;
 }
 
 struct vex_graph_entry *vex_graph_set_find(const struct vex_graph_set *set, uint8_t ordinal)
@@ -29,24 +28,35 @@ struct vex_graph_entry *vex_graph_set_find(const struct vex_graph_set *set, uint
 
 void vex_graph_part_clear(struct vex_graph_set *set, struct vex_graph_part *part)
 {
-    if (part->graph != NULL) {
+    if (part->graph != NULL || part->file != NULL) {
+        vex_graph_saving_graph_gone(set, part->graph);
         pthread_mutex_lock(&set->work.lock);
-        set->garbage =
-            vex_mem_realloc(set->garbage, (set->garbage_count + (size_t)1) * sizeof(struct vex_graph *));
-        set->garbage[set->garbage_count++] = part->graph;
+        set->garbage = vex_mem_realloc(set->garbage, (set->garbage_count + (size_t)1) * sizeof *set->garbage);
+        set->garbage[set->garbage_count++] = (struct vex_graph_trash){part->graph, part->file};
         pthread_mutex_unlock(&set->work.lock);
     }
     vex_mem_free(part->tail);
     memset(part, 0, sizeof *part);
 }
 
-static struct vex_graph_settings with_defaults(const struct vex_graph_settings *given)
+static uint64_t first_set(uint64_t own, uint64_t node, uint64_t otherwise)
 {
-    struct vex_graph_settings settings = *given;
+    return own != 0 ? own : node != 0 ? node : otherwise;
+}
 
-    settings.m = settings.m != 0 ? settings.m : VEX_GRAPH_M;
-    settings.ef_construct = settings.ef_construct != 0 ? settings.ef_construct : VEX_GRAPH_EF_CONSTRUCT;
-    settings.threshold_kb = settings.threshold_kb != 0 ? settings.threshold_kb : VEX_GRAPH_THRESHOLD_KB;
+/* The name's own settings, then the node's. */
+static struct vex_graph_settings with_defaults(const struct vex_graph_set *set,
+                                               const struct vex_graph_settings *own)
+{
+    const struct vex_graph_settings *node = &set->collection->engine->options.graphs;
+    struct vex_graph_settings settings = *own;
+
+    settings.m = (uint32_t)first_set(own->m, node->m, VEX_GRAPH_M);
+    settings.ef_construct =
+        (uint32_t)first_set(own->ef_construct, node->ef_construct, VEX_GRAPH_EF_CONSTRUCT);
+    settings.ef = (uint32_t)first_set(own->ef, node->ef, 0);
+    settings.full_scan_kb = (uint32_t)first_set(own->full_scan_kb, node->full_scan_kb, 0);
+    settings.threshold_kb = first_set(own->threshold_kb, node->threshold_kb, VEX_GRAPH_THRESHOLD_KB);
     return settings;
 }
 
@@ -61,8 +71,9 @@ static struct vex_graph_entry *entry_for(struct vex_graph_set *set, const struct
         entry->distance = params->distance;
         entry->element = params->element;
     }
-    entry->settings = with_defaults(&params->graph);
+    entry->settings = with_defaults(set, &params->graph);
     if (entry->settings.never) {
+        atomic_store(&set->sweep, true);
         vex_graph_part_clear(set, &entry->now);
         vex_graph_part_clear(set, &entry->next);
     }
@@ -71,6 +82,7 @@ static struct vex_graph_entry *entry_for(struct vex_graph_set *set, const struct
 
 static void drop_entry(struct vex_graph_set *set, struct vex_graph_entry *entry)
 {
+    atomic_store(&set->sweep, true);
     vex_graph_part_clear(set, &entry->now);
     vex_graph_part_clear(set, &entry->next);
     vex_mem_free(entry);
@@ -114,10 +126,13 @@ void vex_graph_set_free(struct vex_graph_set *set)
 {
     if (set == NULL)
         return;
+    vex_graph_saving_end(set);
     for (uint32_t i = 0; i < set->count; i++)
         drop_entry(set, set->entries[i]);
-    for (uint32_t i = 0; i < set->garbage_count; i++)
-        vex_graph_free(set->garbage[i]);
+    for (uint32_t i = 0; i < set->garbage_count; i++) {
+        vex_graph_free(set->garbage[i].graph);
+        vex_io_close(set->collection->engine->io, set->garbage[i].file);
+    }
     vex_mem_free(set->garbage);
     vex_mem_free(set->entries);
     vex_mem_free(set->vector);
@@ -139,7 +154,7 @@ bool vex_graph_set_view(const struct vex_graph_set *set, uint8_t ordinal, struct
         .tail_words = entry->now.tail_words,
         .tail_count = atomic_load_explicit(&entry->now.tail_count, memory_order_acquire),
         .dead = atomic_load_explicit(&entry->now.dead, memory_order_relaxed),
-        .ef = entry->now.ef_construct,
+        .ef = entry->settings.ef != 0 ? entry->settings.ef : entry->now.ef_construct,
         .full_scan_kb = entry->settings.full_scan_kb,
     };
     return true;
@@ -165,7 +180,11 @@ bool vex_graph_entry_wants(const struct vex_graph_entry *entry, uint64_t vectors
 /* A part is as the settings say. */
 bool vex_graph_entry_settled(const struct vex_graph_entry *entry, const struct vex_graph_part *part)
 {
-    return part->m == entry->settings.m && part->ef_construct == entry->settings.ef_construct;
+    const struct vex_code_params *have = &vex_graph_params(part->graph)->codes,
+                                 *want = &entry->settings.codes;
+
+    return part->m == entry->settings.m && part->ef_construct == entry->settings.ef_construct &&
+           vex_code_params_same(have, want) && have->query == want->query;
 }
 
 bool vex_graph_part_is_worn(const struct vex_graph_part *part)
@@ -176,7 +195,7 @@ bool vex_graph_part_is_worn(const struct vex_graph_part *part)
            dead * 100 > (uint64_t)vex_graph_count(part->graph) * DEAD_PERCENT;
 }
 
-static bool has_work(const struct vex_graph_entry *entry, uint64_t live)
+static bool has_work(const struct vex_graph_set *set, const struct vex_graph_entry *entry, uint64_t live)
 {
     const struct vex_graph_part *now = &entry->now;
 
@@ -185,21 +204,24 @@ static bool has_work(const struct vex_graph_entry *entry, uint64_t live)
     if (now->graph == NULL)
         return vex_graph_entry_wants(entry, live);
     return entry->next.graph != NULL || !vex_graph_entry_settled(entry, now) ||
-           atomic_load_explicit(&now->tail_count, memory_order_relaxed) > 0 || vex_graph_part_is_worn(now);
+           atomic_load_explicit(&now->tail_count, memory_order_relaxed) > 0 || vex_graph_part_is_worn(now) ||
+           now->file != NULL || now->settling ||
+           vex_graph_part_is_due(now, vex_io_monotonic_ns(set->collection->engine->io), false);
 }
 
 void vex_graph_set_look(struct vex_graph_set *set, uint64_t live)
 {
-    for (uint32_t i = 0; set != NULL && i < set->count; i++)
-        if (has_work(set->entries[i], live)) {
-            vex_background_schedule(&set->work);
-            return;
-        }
+    bool work = set != NULL && atomic_load_explicit(&set->sweep, memory_order_relaxed);
+
+    for (uint32_t i = 0; set != NULL && !work && i < set->count; i++)
+        work = has_work(set, set->entries[i], live);
+    if (work)
+        vex_background_schedule(&set->work);
 }
 
 /* ---- following ---- */
 
-static int reserve_part(struct vex_graph_part *part, uint32_t slots)
+int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots)
 {
     size_t words;
     uint64_t *tail;
@@ -231,9 +253,9 @@ int vex_graph_set_reserve(struct vex_graph_set *set, uint32_t slots)
     int rc = 0;
 
     for (uint32_t i = 0; set != NULL && rc == 0 && i < set->count; i++) {
-        rc = reserve_part(&set->entries[i]->now, slots);
+        rc = vex_graph_part_reserve(&set->entries[i]->now, slots);
         if (rc == 0)
-            rc = reserve_part(&set->entries[i]->next, slots);
+            rc = vex_graph_part_reserve(&set->entries[i]->next, slots);
     }
     return rc;
 }
@@ -248,6 +270,7 @@ static void born(struct vex_graph_part *part, uint32_t slot)
     if (vex_graph_has(part->graph, slot)) {
         vex_graph_drop(part->graph, slot);
         atomic_fetch_sub_explicit(&part->dead, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&part->changed, 1, memory_order_relaxed);
     }
     word = &part->tail[slot / 64];
     if ((__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit) == 0)
@@ -259,8 +282,12 @@ static void born(struct vex_graph_part *part, uint32_t slot)
 /* One of the tail leaves it when its turn comes. */
 static void gone(struct vex_graph_part *part, uint32_t slot)
 {
-    if (part->graph != NULL && vex_graph_has(part->graph, slot))
-        atomic_fetch_add_explicit(&part->dead, 1, memory_order_relaxed);
+    if (part->graph == NULL || !vex_graph_has(part->graph, slot))
+        return;
+    atomic_fetch_add_explicit(&part->dead, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&part->changed, 1, memory_order_relaxed);
+    if ((part->tail[slot / 64] >> (slot % 64) & 1) != 0)
+        atomic_fetch_sub_explicit(&part->doubtful, 1, memory_order_relaxed);
 }
 
 void vex_graph_set_born(struct vex_graph_set *set, uint32_t slot, uint64_t vectors)
@@ -298,7 +325,8 @@ static struct vex_graph_info describe(const struct vex_graph_entry *entry, uint6
     if (now->graph == NULL)
         return info;
     info.waiting = atomic_load_explicit(&now->tail_count, memory_order_acquire);
-    info.linked = vex_graph_count(now->graph) - atomic_load_explicit(&now->dead, memory_order_relaxed);
+    info.linked = vex_graph_count(now->graph) - atomic_load_explicit(&now->dead, memory_order_relaxed) -
+                  atomic_load_explicit(&now->doubtful, memory_order_relaxed);
     info.bytes = vex_graph_bytes(now->graph);
     if (!entry->failed)
         info.building = info.building || info.waiting > 0 || !vex_graph_entry_settled(entry, now);

@@ -7,7 +7,8 @@
  *           serves, and takes its place.
  * Deletes   A linked slot whose point is gone is walked over and never answered. When there are many, links to them are mended. A
  *           slot that becomes live anew leaves the graph and is in the tail again.
- * Opening   Graphs are not kept: they are built anew in the background.
+ * Files     A graph is saved when it is built, now and then as it changes, and at the end. On opening it serves at once; what has
+ *           changed since it was saved is in the tail (graph_set_file.c).
  * Lock      The collection's: view needs it shared; reserve, born, gone and configure exclusive. */
 #ifndef VEX_ENGINE_GRAPH_SET_H
 #define VEX_ENGINE_GRAPH_SET_H
@@ -57,10 +58,16 @@ int vex_collection_wait_graphs(struct vex_collection *collection, uint64_t deadl
 /* ---- life; for the engine ---- */
 
 struct vex_graph_set *vex_graph_set_new(struct vex_collection *collection, const struct vex_config *config);
-void vex_graph_set_free(struct vex_graph_set *set);  /* NULL is fine; no work is under way */
-void vex_graph_set_start(struct vex_graph_set *set); /* once, when recovery is over */
+void vex_graph_set_free(struct vex_graph_set *set); /* NULL is fine; no work is under way */
+struct vex_collection_data;
+/* Takes graphs from their files, before anybody searches or writes; `data`: what the collection is about to be opened with, or is
+ * open with, when recovery is over. */
+void vex_graph_set_load(struct vex_graph_set *set, const struct vex_collection_data *data);
+void vex_graph_set_start(struct vex_graph_set *set); /* once, when recovery is over and graphs are loaded */
 /* Ends background work, for good: waits for the piece under way. */
 void vex_graph_set_stop(struct vex_graph_set *set);
+/* Writer slot, after stop: saves graphs that would take long to catch up. NULL is fine. */
+void vex_graph_set_save(struct vex_graph_set *set);
 /* Exclusive: follows a changed configuration. vex_graph_set_look afterwards. */
 void vex_graph_set_configure(struct vex_graph_set *set, const struct vex_config *config);
 

@@ -2,8 +2,9 @@
  *
  * Owner     The worker: whoever has set `running`, a task of the pool or a thread that waits. It holds the collection's lock shared
  *           about a millisecond at a time and forgets everything it has looked up in between; exclusive only to put a graph in place.
- * Order     BEGIN (train on a sample) -> LINK until the tail is empty -> REFINE what was linked since, when it is much -> a graph built
- *           beside another takes its place. DROP and MEND when many linked slots are dead. */
+ * Order     BEGIN (train on a sample), or VERIFY a loaded one and settle its pages -> LINK until the tail is empty -> REFINE what was
+ *           linked since, when it is much -> SAVE -> a graph built beside another takes its place. DROP and MEND when many linked
+ *           slots are dead. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/graph_set_private.h"
@@ -18,7 +19,7 @@
 
 static void empty_garbage(struct vex_graph_set *set)
 {
-    struct vex_graph **garbage;
+    struct vex_graph_trash *garbage;
     uint32_t count;
 
     pthread_mutex_lock(&set->work.lock);
@@ -27,8 +28,10 @@ static void empty_garbage(struct vex_graph_set *set)
     set->garbage = NULL;
     set->garbage_count = 0;
     pthread_mutex_unlock(&set->work.lock);
-    for (uint32_t i = 0; i < count; i++)
-        vex_graph_free(garbage[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        vex_graph_free(garbage[i].graph);
+        vex_io_close(set->collection->engine->io, garbage[i].file);
+    }
     vex_mem_free(garbage);
 }
 
@@ -94,6 +97,23 @@ static void note_fresh(struct vex_graph_part *part, uint32_t slot)
     part->fresh++;
 }
 
+/* A slot that is linked already is so by a file: its code may be that of an older vector. */
+static void link_vector(struct vex_graph_part *part, uint32_t slot, const float *vector)
+{
+    bool linked = vex_graph_has(part->graph, slot);
+
+    if (linked)
+        atomic_fetch_sub_explicit(&part->doubtful, 1, memory_order_relaxed);
+    if (linked && vex_graph_holds(part->graph, slot, vector))
+        return;
+    if (linked)
+        vex_graph_drop(part->graph, slot);
+    vex_graph_put(part->graph, slot, vector);
+    vex_graph_link(part->graph, slot);
+    note_fresh(part, slot);
+    atomic_fetch_add_explicit(&part->changed, 1, memory_order_relaxed);
+}
+
 /* A slot is linked before it leaves the tail: who reads the tail first and walks afterwards misses none. */
 static int link_slot(struct piece *piece, uint32_t slot)
 {
@@ -105,9 +125,7 @@ static int link_slot(struct piece *piece, uint32_t slot)
         int rc = vex_vectors_read(data->vectors, piece->entry->ordinal, slot, vector);
         if (rc != 0)
             return rc;
-        vex_graph_put(part->graph, slot, vector);
-        vex_graph_link(part->graph, slot);
-        note_fresh(part, slot);
+        link_vector(part, slot, vector);
     }
     __atomic_fetch_and(&part->tail[slot / 64], ~(UINT64_C(1) << (slot % 64)), __ATOMIC_RELEASE);
     atomic_fetch_sub_explicit(&part->tail_count, 1, memory_order_release);
@@ -172,7 +190,9 @@ static void mend_piece(struct piece *piece)
         if (!goes_on(piece, PIECE_LOOK))
             return;
     }
-    part->upkeep = VEX_UPKEEP_NONE;
+    /* Links that were given up may have been the last ways to somewhere, above all with inner products. */
+    part->upkeep = VEX_UPKEEP_REFINE;
+    part->upkeep_at = 0;
 }
 
 /* ---- what comes next ---- */
@@ -248,7 +268,12 @@ static int read_sample(struct vex_graph_set *set, const struct vex_graph_entry *
     most = most > SAMPLE_MAX ? SAMPLE_MAX : most < 64 ? 64 : most;
     step = present / most + 1;
     *ret = (struct beginning){
-        .params = {entry->size, entry->distance, entry->settings.m, entry->settings.ef_construct},
+        .params = {.dimensions = entry->size,
+                   .distance = entry->distance,
+                   .m = entry->settings.m,
+                   .ef_construct = entry->settings.ef_construct,
+                   .codes = entry->settings.codes,
+                   .normalise = vex_graph_entry_normalises(entry)},
         .ordinal = entry->ordinal,
         .element = entry->element,
         .sample = vex_mem_alloc((size_t)most * entry->size * sizeof(float)),
@@ -269,13 +294,8 @@ static bool fill_tail(const struct vex_collection_data *data, uint8_t ordinal, s
     uint32_t slots = vex_rows_slots(data->rows);
     size_t words = ((size_t)slots + 63) / 64;
 
-    if (vex_graph_reserve(part->graph, slots) != 0)
+    if (vex_graph_part_reserve(part, slots) != 0)
         return false;
-    part->tail_words = vex_graph_slots(part->graph) / 64;
-    part->tail = vex_mem_try(part->tail_words * sizeof *part->tail);
-    if (part->tail == NULL)
-        return false;
-    memset(part->tail, 0, part->tail_words * sizeof *part->tail);
     if (present != NULL)
         memcpy(part->tail, present, words * sizeof *part->tail);
     atomic_store(&part->tail_count, count_present(data, ordinal));
@@ -286,8 +306,10 @@ static bool fill_tail(const struct vex_collection_data *data, uint8_t ordinal, s
 static void put_in_place(struct vex_graph_set *set, const struct beginning *beginning,
                          struct vex_graph *graph)
 {
-    struct vex_graph_part part = {
-        .graph = graph, .m = beginning->params.m, .ef_construct = beginning->params.ef_construct};
+    struct vex_graph_part part = {.graph = graph,
+                                  .m = beginning->params.m,
+                                  .ef_construct = beginning->params.ef_construct,
+                                  .saved_ns = vex_io_monotonic_ns(set->collection->engine->io)};
     struct vex_graph_entry *entry;
 
     pthread_rwlock_wrlock(&set->collection->lock);
@@ -370,7 +392,14 @@ static void swap(struct vex_graph_set *set, uint8_t ordinal)
 
 /* ---- turns ---- */
 
-enum step { STEP_NONE, STEP_DONE, STEP_BEGIN, STEP_SWAP };
+enum step { STEP_NONE, STEP_DONE, STEP_BEGIN, STEP_SWAP, STEP_VERIFY, STEP_SAVE };
+
+/* What a loaded graph needs, shared lock: true for as long as there is more. */
+static bool settle_piece(struct vex_graph_part *part)
+{
+    part->settling = part->settling && vex_graph_settle(part->graph);
+    return part->settling;
+}
 
 /* Shared lock. */
 static enum step step_of(struct vex_graph_set *set, struct vex_graph_entry *entry,
@@ -383,10 +412,53 @@ static enum step step_of(struct vex_graph_set *set, struct vex_graph_entry *entr
         return STEP_SWAP;
     if (must_begin(set, entry, beginning))
         return STEP_BEGIN;
+    if (entry->now.file != NULL)
+        return STEP_VERIFY;
+    if (settle_piece(&entry->now))
+        return STEP_DONE;
+    if (vex_graph_part_is_due(&entry->now, piece.begin_ns, true))
+        return STEP_SAVE;
     if (work_on(&piece))
         return STEP_DONE;
+    if (vex_graph_part_is_due(&entry->now, piece.begin_ns, false))
+        return STEP_SAVE;
     piece.part = &entry->next;
     return work_on(&piece) ? STEP_DONE : STEP_NONE;
+}
+
+static void do_step(struct vex_graph_set *set, enum step step, uint8_t ordinal, struct beginning *beginning)
+{
+    switch (step) {
+    case STEP_SWAP:
+        swap(set, ordinal);
+        break;
+    case STEP_BEGIN:
+        begin_graph(set, beginning);
+        vex_mem_free(beginning->sample);
+        break;
+    case STEP_VERIFY:
+        vex_graph_file_verify(set, ordinal);
+        break;
+    case STEP_SAVE:
+        vex_graph_saving_begin(set, ordinal);
+        break;
+    case STEP_NONE:
+    case STEP_DONE:
+        break;
+    }
+}
+
+/* Work that is of the set; false: there is none. */
+static bool work_on_files(struct vex_graph_set *set)
+{
+    if (set->saving != NULL) {
+        vex_graph_saving_piece(set);
+        return true;
+    }
+    if (!atomic_load(&set->sweep))
+        return false;
+    vex_graph_file_sweep(set);
+    return true;
 }
 
 bool vex_graph_set_piece(struct vex_background *work)
@@ -399,27 +471,22 @@ bool vex_graph_set_piece(struct vex_background *work)
     empty_garbage(set);
     if (vex_background_must_stop(work))
         return false;
+    if (work_on_files(set))
+        return true;
     pthread_rwlock_rdlock(&set->collection->lock);
     for (uint32_t i = 0; i < set->count && step == STEP_NONE; i++) {
         ordinal = set->entries[i]->ordinal;
         step = step_of(set, set->entries[i], &beginning);
     }
     pthread_rwlock_unlock(&set->collection->lock);
-    if (step == STEP_SWAP)
-        swap(set, ordinal);
-    if (step == STEP_BEGIN) {
-        begin_graph(set, &beginning);
-        vex_mem_free(beginning.sample);
-    }
+    do_step(set, step, ordinal, &beginning);
     return step != STEP_NONE;
 }
 
 void vex_graph_set_start(struct vex_graph_set *set)
 {
     vex_background_start(&set->work);
-    pthread_rwlock_rdlock(&set->collection->lock);
-    vex_graph_set_look(set, vex_rows_live_count(set->collection->data.rows));
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_background_schedule(&set->work);
 }
 
 void vex_graph_set_stop(struct vex_graph_set *set)

@@ -1,4 +1,5 @@
-/* Inside of the graph set, shared by graph_set.c (which graphs there are, following) and graph_set_build.c (background work).
+/* Inside of the graph set, shared by graph_set.c (which graphs there are, following), graph_set_build.c (background work) and
+ * graph_set_file.c (files).
  *
  * Lock      `set->work.lock` comes after the collection's lock and is held for moments. Entries and parts are changed under the collection's
  *           lock exclusive, or by the worker (whoever set `running`) under it shared: what readers may look at meanwhile is atomic. */
@@ -7,6 +8,7 @@
 
 #include "engine/background.h"
 #include "engine/graph_set.h"
+#include "engine/index/graph_file.h"
 #include "engine/internal.h"
 
 /* A graph and what it still lacks. */
@@ -16,12 +18,20 @@ struct vex_graph_part {
     uint64_t *tail; /* live slots that are not linked, and some that are not live any more */
     size_t tail_words;
     _Atomic uint64_t tail_count, dead;
+    _Atomic uint64_t
+        doubtful; /* linked slots of a file that live anew since: in the tail too, until they were looked at */
+    _Atomic uint64_t changed; /* slots linked or dropped since it was saved */
 
     /* the worker's, and of those who hold the lock exclusive */
     uint32_t at;                           /* no tail slot below */
     uint32_t fresh, fresh_from, fresh_end; /* linked since the last refining, and where */
     enum { VEX_UPKEEP_NONE, VEX_UPKEEP_REFINE, VEX_UPKEEP_DROP, VEX_UPKEEP_MEND } upkeep;
     uint32_t upkeep_at, upkeep_end;
+    struct vex_file *file; /* that it was loaded from, while it is being verified */
+    struct vex_graph_verifier verifier;
+    bool settling; /* some of its pages are the file's still */
+    bool saved, save_failed;
+    uint64_t saved_ns; /* when that was tried last, or it was begun */
 };
 
 /* A dense name that may have a graph. */
@@ -35,14 +45,22 @@ struct vex_graph_entry {
     struct vex_graph_part now, next;
 };
 
+struct vex_graph_trash {
+    struct vex_graph *graph;
+    struct vex_file *file;
+};
+
 struct vex_graph_set {
     struct vex_collection *collection;
     struct vex_graph_entry **entries;
     uint32_t count;
 
     struct vex_background work;
-    struct vex_graph **garbage; /* work.lock; graphs to be freed where nobody waits for it */
+    struct vex_graph_trash *garbage; /* work.lock; to be freed by the worker, where nobody waits for it */
     uint32_t garbage_count;
+    _Atomic bool sweep; /* files may have to go */
+    struct vex_graph_saving
+        *saving;   /* the worker's, or of who closes; set and cleared under the shared lock */
     float *vector; /* the worker's */
     uint32_t vector_size;
 };
@@ -51,12 +69,30 @@ struct vex_graph_set {
 /* Exclusive: the part's graph goes, to be freed later. */
 void vex_graph_part_clear(struct vex_graph_set *set, struct vex_graph_part *part);
 struct vex_graph_entry *vex_graph_set_find(const struct vex_graph_set *set, uint8_t ordinal);
+/* Bytes are stored as they are; cosine is of unit vectors. */
+static inline bool vex_graph_entry_normalises(const struct vex_graph_entry *entry)
+{
+    return entry->element == VEX_ELEMENT_U8 && entry->distance == VEX_DISTANCE_COSINE;
+}
 /* Whether a graph is to be begun, with so many vectors. */
 bool vex_graph_entry_wants(const struct vex_graph_entry *entry, uint64_t vectors);
 bool vex_graph_entry_settled(const struct vex_graph_entry *entry, const struct vex_graph_part *part);
 bool vex_graph_part_is_worn(const struct vex_graph_part *part);
+/* Exclusive: room for slots below `slots` in graph and tail. VEX_ENO_MEMORY. */
+int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots);
 
 /* graph_set_build.c */
 bool vex_graph_set_piece(struct vex_background *work);
+
+/* graph_set_file.c; the worker's, without a lock unless said */
+void vex_graph_file_verify(struct vex_graph_set *set, uint8_t ordinal); /* a piece */
+void vex_graph_file_sweep(struct vex_graph_set *set); /* removes files that are of no name, or half written */
+/* Whether it is time to save a graph; `building`: there is more to be done on it. Shared lock. */
+bool vex_graph_part_is_due(const struct vex_graph_part *part, uint64_t now, bool building);
+void vex_graph_saving_begin(struct vex_graph_set *set, uint8_t ordinal);
+void vex_graph_saving_piece(struct vex_graph_set *set);
+void vex_graph_saving_end(struct vex_graph_set *set); /* gives up */
+void vex_graph_saving_graph_gone(struct vex_graph_set *set,
+                                 const struct vex_graph *graph); /* exclusive lock */
 
 #endif

@@ -147,6 +147,8 @@ static void encode(const struct vex_index_entry *entry, uint64_t op, struct vex_
     uint64_t len;
     uint32_t crc;
 
+    /* As much as it is in memory, about: growing would copy it over and over while writers wait. */
+    vex_buf_reserve(out, vex_index_bytes(entry->index) + HEAD);
     vex_buf_add(out, magic, sizeof magic);
     vex_buf_add_u32(out, FORMAT_VERSION);
     vex_buf_add_u32(out, 0);

@@ -236,12 +236,28 @@ static void sort_sparse(struct encoder *e, const struct vex_vector_value *v, str
     ret->values = values;
 }
 
-static void normalise_rows(struct encoder *e, const struct vex_vector_value *v, struct vex_extra_vector *ret)
+/* Rows are stored as f32, with no more in them than the element type holds. Of bytes the cosine is that of the bytes. */
+static void settle_rows(struct encoder *e, const struct vex_vector_params *params,
+                        const struct vex_vector_value *v, struct vex_extra_vector *ret)
 {
-    float *values = vex_arena_dup(&e->arena, v->values, sizeof(float) * (size_t)v->rows * v->count);
+    size_t count = (size_t)v->rows * v->count;
+    bool normalised = params->distance == VEX_DISTANCE_COSINE, bytes = params->element == VEX_ELEMENT_U8;
+    float *values;
+    uint16_t stored; /* the greatest element that is not a float */
 
-    for (uint32_t r = 0; r < v->rows; r++)
+    if (!normalised && params->element == VEX_ELEMENT_F32)
+        return;
+    values = vex_arena_dup(&e->arena, v->values, sizeof(float) * count);
+    for (size_t i = 0; i < count && bytes; i++) {
+        vex_dist_encode(params->element, &values[i], &stored, 1);
+        vex_dist_decode(params->element, &stored, &values[i], 1);
+    }
+    for (uint32_t r = 0; r < v->rows && normalised; r++)
         vex_dist_normalise(values + (size_t)r * v->count, v->count);
+    for (size_t i = 0; i < count && params->element == VEX_ELEMENT_F16; i++) {
+        vex_dist_encode(params->element, &values[i], &stored, 1);
+        vex_dist_decode(params->element, &stored, &values[i], 1);
+    }
     ret->values = values;
 }
 
@@ -266,8 +282,8 @@ static uint32_t collect_extras(struct encoder *e, const struct vex_point *point,
                                            .values = v->values};
         if (params->kind == VEX_VECTOR_SPARSE)
             sort_sparse(e, v, extra);
-        else if (params->distance == VEX_DISTANCE_COSINE)
-            normalise_rows(e, v, extra);
+        else
+            settle_rows(e, params, v, extra);
     }
     return count;
 }

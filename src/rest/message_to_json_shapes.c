@@ -45,18 +45,27 @@ static void write_member(struct vex_jw *w, const char *name, const ProtobufCMess
     vex_message_to_json(w, message);
 }
 
-static void write_payload(struct vex_jw *w, const ProtobufCMessage *point)
+/* As a rule it is carried as CBOR; else the generic walk writes it. `key` and `value`: of its only entry. */
+static void write_payload(struct vex_jw *w, const ProtobufCMessage *point, const char *key,
+                          const Qdrant__Value *value)
 {
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(point->descriptor, "payload");
+    const ProtobufCFieldDescriptor *field;
 
+    if (key == vex_raw_key) {
+        vex_jw_key(w, VEX_STR("payload"));
+        vex_value_to_json(w, vex_raw_of(value));
+        return;
+    }
+    field = protobuf_c_message_descriptor_get_field_by_name(point->descriptor, "payload");
     if (!vex_field_is_set(point, field))
         return;
     vex_jw_name(w, "payload");
     vex_field_value(w, point, field);
 }
 
-#define BASE(message) ((message) != NULL ? &(message)->base : NULL)
+/* Of a point with a payload of one entry, for write_payload. */
+#define ONLY(point, member) ((point)->n_payload == 1 ? (point)->payload[0]->member : NULL)
+#define BASE(message)       ((message) != NULL ? &(message)->base : NULL)
 
 static void write_scored(struct vex_jw *w, const ProtobufCMessage *message)
 {
@@ -68,7 +77,7 @@ static void write_scored(struct vex_jw *w, const ProtobufCMessage *message)
     vex_jw_u64(w, in->version);
     vex_jw_name(w, "score");
     vex_jw_f32(w, in->score);
-    write_payload(w, message);
+    write_payload(w, message, ONLY(in, key), ONLY(in, value));
     write_member(w, "vector", BASE(in->vectors));
     write_member(w, "shard_key", BASE(in->shard_key));
     write_member(w, "order_value", BASE(in->order_value));
@@ -81,7 +90,7 @@ static void write_retrieved(struct vex_jw *w, const ProtobufCMessage *message)
 
     vex_jw_object(w);
     write_member(w, "id", BASE(in->id));
-    write_payload(w, message);
+    write_payload(w, message, ONLY(in, key), ONLY(in, value));
     write_member(w, "vector", BASE(in->vectors));
     write_member(w, "shard_key", BASE(in->shard_key));
     write_member(w, "order_value", BASE(in->order_value));

@@ -1,21 +1,9 @@
-/* /metrics and /telemetry of the Qdrant dialect: the names that its dashboards know, then our own. */
-#include <stdlib.h>
-#include <time.h>
-
+/* /metrics of the Qdrant dialect: the names that its dashboards know, then our own. */
 #include "rest/qdrant.h"
 
 #include "api/request_metrics.h"
 #include "base/metrics.h"
-#include "base/text.h"
 #include "engine/engine.h"
-#include "rest/message_to_json.h"
-
-static time_t process_start;
-
-__attribute__((constructor)) static void note_start(void)
-{
-    process_start = time(NULL);
-}
 
 /* One collection as the page shows it. */
 struct row {
@@ -30,7 +18,7 @@ struct page {
     uint64_t vectors;
 };
 
-static char *escape_label(struct vex_arena *arena, struct vex_str text)
+char *vex_qdrant_label(struct vex_arena *arena, struct vex_str text)
 {
     struct vex_buf out;
 
@@ -69,7 +57,7 @@ static void gather(struct vex_service *service, struct vex_call *call, struct pa
             vex_config_unref(infos[i].config);
             continue;
         }
-        row->name = escape_label(&call->arena, name);
+        row->name = vex_qdrant_label(&call->arena, name);
         row->config = infos[i].config;
         for (uint32_t v = 0; v < row->config->vector_count; v++)
             page->vectors += row->stats.vectors[v];
@@ -115,13 +103,14 @@ static void put_vectors(struct vex_buf *out, struct vex_arena *arena, const stru
     for (uint32_t i = 0; i < page->count; i++)
         for (uint32_t v = 0; v < page->rows[i].config->vector_count; v++)
             vex_buf_printf(out, "%s{%s=\"%s\",vector=\"%s\"} %llu\n", name, key, page->rows[i].name,
-                           escape_label(arena, page->rows[i].config->vectors[v].name),
+                           vex_qdrant_label(arena, page->rows[i].config->vectors[v].name),
                            counted ? (unsigned long long)page->rows[i].stats.vectors[v] : 0ull);
 }
 
 static int run_metrics(struct vex_service *service, struct vex_call *call)
 {
     struct vex_buf *out = vex_qdrant_local_text(call);
+    struct vex_str per_collection;
     struct page page;
 
     gather(service, call, &page);
@@ -140,7 +129,9 @@ static int run_metrics(struct vex_service *service, struct vex_call *call)
     put_vectors(out, &call->arena, &page, "collection_indexed_only_excluded_points", "id",
                 "amount of points excluded in indexed_only requests", false);
     release(&page);
-    vex_qdrant_stats_metrics(out);
+    per_collection =
+        vex_rest_query_get((const struct vex_rest_request *)(const void *)call, "per_collection");
+    vex_qdrant_stats_metrics(out, &call->arena, vex_str_eq_c(per_collection, "true"));
     vex_request_metrics_print(out, service->metrics, "");
     put_head(out, "vexfs_info", "this server", "gauge");
     vex_buf_printf(out, "vexfs_info{version=\"%s\",device=\"%s\"} 1\n", VEX_SERVER_VERSION,
@@ -150,64 +141,5 @@ static int run_metrics(struct vex_service *service, struct vex_call *call)
     return 0;
 }
 
-/* ---- telemetry ---- */
-
-static void put_app(struct vex_jw *w)
-{
-    struct tm tm = {0};
-    char text[64];
-
-    gmtime_r(&process_start, &tm);
-    vex_jw_object(w);
-    vex_jw_name(w, "name");
-    vex_jw_text(w, "qdrant");
-    vex_jw_name(w, "version");
-    vex_jw_text(w, VEX_QDRANT_VERSION);
-    vex_jw_name(w, "startup");
-    vex_jw_str(w, vex_str(text, strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm)));
-    vex_jw_object_end(w);
-}
-
-static int run_telemetry(struct vex_service *service, struct vex_call *call)
-{
-    struct vex_jw w = vex_jw(vex_qdrant_local_text(call));
-    uint8_t uuid[16] = {0};
-    char id[VEX_UUID_TEXT];
-    struct page page;
-
-    memcpy(uuid, &service->peer_id, sizeof service->peer_id);
-    vex_uuid_text(uuid, id);
-    gather(service, call, &page);
-    release(&page);
-    vex_jw_object(&w);
-    vex_jw_name(&w, "id");
-    vex_jw_str(&w, vex_str(id, sizeof id));
-    vex_jw_name(&w, "app");
-    put_app(&w);
-    vex_jw_name(&w, "collections");
-    vex_jw_object(&w);
-    vex_jw_name(&w, "number_of_collections");
-    vex_jw_u64(&w, page.count);
-    vex_jw_object_end(&w);
-    vex_jw_name(&w, "cluster");
-    vex_jw_raw(&w, VEX_STR("{\"enabled\":false}"));
-    vex_jw_name(&w, "requests");
-    vex_jw_object(&w);
-    vex_jw_name(&w, "rest");
-    vex_jw_object(&w);
-    vex_jw_name(&w, "responses");
-    vex_qdrant_stats_telemetry(&w);
-    vex_jw_object_end(&w);
-    vex_jw_name(&w, "grpc");
-    vex_jw_raw(&w, VEX_STR("{\"responses\":{}}"));
-    vex_jw_object_end(&w);
-    vex_jw_name(&w, "quota");
-    vex_jw_raw(&w, VEX_STR("{\"config\":{},\"exceeded\":{}}"));
-    vex_jw_object_end(&w);
-    return 0;
-}
-
 const struct vex_operation vex_qdrant_local_metrics = {
     .name = "qdrant/metrics", .mode = VEX_RUN_BLOCKING, .access = VEX_ACCESS_READ, .run = run_metrics};
-const struct vex_operation vex_qdrant_local_telemetry = {
-    .name = "qdrant/telemetry", .mode = VEX_RUN_BLOCKING, .access = VEX_ACCESS_READ, .run = run_telemetry};

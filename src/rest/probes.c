@@ -2,7 +2,6 @@
  * alone. */
 #include "rest/qdrant.h"
 
-#include "engine/engine.h"
 #include "rest/message_to_json.h"
 
 struct vex_buf *vex_qdrant_local_text(struct vex_call *call)
@@ -74,38 +73,6 @@ static int run_forget_issues(struct vex_service *service, struct vex_call *call)
     return answer(call, VEX_STR("true"));
 }
 
-/* Points are searchable when they are written, so nothing is ever queued; `with` asks for lists that are
- * empty. */
-static int run_optimizations(struct vex_service *service, struct vex_call *call)
-{
-    static const char *const lists[] = {"queued", "completed", "idle_segments"};
-    const struct vex_rest_request *request = (const struct vex_rest_request *)(const void *)call;
-    struct vex_str with = vex_rest_query_get(request, "with");
-    struct vex_collection *collection;
-    struct vex_jw w;
-    int code = vex_engine_find(service->engine, request->params[0], true, &collection, &call->err);
-
-    if (code < 0)
-        return code;
-    vex_collection_unref(collection);
-    w = vex_jw(vex_qdrant_local_text(call));
-    vex_jw_object(&w);
-    vex_jw_name(&w, "summary");
-    vex_jw_raw(
-        &w,
-        VEX_STR(
-            "{\"queued_optimizations\":0,\"queued_segments\":0,\"queued_points\":0,\"idle_segments\":1}"));
-    vex_jw_name(&w, "running");
-    vex_jw_raw(&w, VEX_STR("[]"));
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        if (vex_str_contains(with, vex_str_c(lists[i]))) {
-            vex_jw_name(&w, lists[i]);
-            vex_jw_raw(&w, VEX_STR("[]"));
-        }
-    vex_jw_object_end(&w);
-    return 0;
-}
-
 static int run_no_snapshots(struct vex_service *service, struct vex_call *call)
 {
     (void)service;
@@ -126,5 +93,4 @@ OPERATION(cluster, "cluster", READ);
 OPERATION(standalone, "cluster-change", MANAGE);
 OPERATION(issues, "issues", READ);
 OPERATION(forget_issues, "forget-issues", MANAGE);
-OPERATION(optimizations, "optimizations", READ);
 OPERATION(no_snapshots, "snapshots", MANAGE);

@@ -48,16 +48,29 @@ int vex_qdrant_put_snapshots(struct vex_rest_request *request, struct vex_jw *w)
 int vex_qdrant_put_snapshot(struct vex_rest_request *request, struct vex_jw *w);
 int vex_qdrant_put_true(struct vex_rest_request *request, struct vex_jw *w);
 
-/* probes.c, metrics_page.c */
+/* probes.c, metrics_page.c, telemetry.c, optimizations.c */
 struct vex_buf *vex_qdrant_local_text(struct vex_call *call); /* an empty buffer as the call's response */
 extern const struct vex_operation vex_qdrant_local_version, vex_qdrant_local_alive, vex_qdrant_local_ready,
     vex_qdrant_local_cluster, vex_qdrant_local_standalone, vex_qdrant_local_issues,
     vex_qdrant_local_forget_issues, vex_qdrant_local_optimizations, vex_qdrant_local_no_snapshots,
     vex_qdrant_local_metrics, vex_qdrant_local_telemetry;
 
-/* qdrant_stats.c: answers by route and status since the start. Any thread. */
-void vex_qdrant_stats_add(uint32_t route, int status, uint64_t ns);
-void vex_qdrant_stats_metrics(struct vex_buf *out);
-void vex_qdrant_stats_telemetry(struct vex_jw *w); /* { "GET /collections": { "200": { "count": 1 } } } */
+/* A text as a label of a metric may have it; metrics_page.c. */
+char *vex_qdrant_label(struct vex_arena *arena, struct vex_str text);
+
+/* qdrant_stats.c: answers by route and status since the start, and by collection. Any thread. */
+void vex_qdrant_stats_add(const struct vex_rest_request *request, uint64_t ns); /* its status is there */
+void vex_qdrant_stats_metrics(struct vex_buf *out, struct vex_arena *arena, bool per_collection);
+/* { "responses": { "GET /collections": { "200": { "count": 1, ... } } } } */
+void vex_qdrant_stats_telemetry(struct vex_jw *w, struct vex_arena *arena, bool per_collection);
+
+/* optimizations.c: what is built in the background for one collection, as { "running": [...] } has it. */
+struct vex_qdrant_build {
+    struct vex_str name; /* of the vector or the field */
+    bool graph;
+    uint64_t done, total;
+};
+int vex_qdrant_builds(struct vex_call *call, struct vex_collection *collection, struct vex_qdrant_build **ret,
+                      uint32_t *ret_count);
 
 #endif

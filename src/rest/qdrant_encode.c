@@ -224,6 +224,5 @@ void vex_qdrant_encode(struct vex_rest_request *request)
         put_error(request);
     else
         put_answer(request);
-    vex_qdrant_stats_add((uint32_t)(request->route - request->dialect->routes), request->status,
-                         call->service != NULL ? (uint64_t)(vex_call_seconds(call) * 1e9) : 0);
+    vex_qdrant_stats_add(request, call->service != NULL ? (uint64_t)(vex_call_seconds(call) * 1e9) : 0);
 }

@@ -250,11 +250,24 @@ static int read_text(struct vex_jp *jp, struct vex_json v, Qdrant__Query *out)
     return 0;
 }
 
+/* The context has to be named, but may be null: no pairs. */
+static int read_discover(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
+                         Qdrant__Query *out)
+{
+    struct vex_json context;
+    int code = vex_jp_read_field(jp, vex_jp_field_named(plan, "discover"), v, &out->base);
+    if (code == 0 && out->discover->context == NULL && vex_json_get(v, "context", &context)) {
+        out->discover->context = vex_jp_new(jp, &qdrant__context_input__descriptor);
+        code = out->discover->context == NULL ? jp->err->code : 0;
+    }
+    return code;
+}
+
 int vex_jp_read_query(struct vex_jp *jp, const struct vex_jp_message *plan, struct vex_json v,
                       ProtobufCMessage *message)
 {
-    static const char *const keyed[] = {"recommend", "discover", "order_by",           "fusion",
-                                        "rrf",       "sample",   "relevance_feedback", NULL};
+    static const char *const keyed[] = {"recommend", "order_by",           "fusion", "rrf",
+                                        "sample",    "relevance_feedback", NULL};
     Qdrant__Query *out = (Qdrant__Query *)(void *)message;
     struct vex_json member;
     if (vex_json_kind(v) == VEX_JSON_OBJECT) {
@@ -264,6 +277,8 @@ int vex_jp_read_query(struct vex_jp *jp, const struct vex_jp_message *plan, stru
             return read_formula(jp, v, member, out);
         if (vex_jp_get(v, "text", &member) && !has_key(v, "model"))
             return read_text(jp, member, out);
+        if (vex_jp_get(v, "discover", &member))
+            return read_discover(jp, plan, member, out);
         if (vex_json_get(v, "context", &member)) /* null is an empty context */
             return vex_jp_read_field(jp, vex_jp_field_named(plan, "context"), member, message);
         for (size_t i = 0; keyed[i] != NULL; i++)

@@ -111,9 +111,20 @@ static inline float added(enum vex_distance distance, float sum, float q, float 
     return distance == VEX_DISTANCE_L2 ? fmaf(difference, difference, sum) : sum + fabsf(difference);
 }
 
+static inline float short_scalar(enum vex_distance distance, enum vex_element element, const float *query,
+                                 const void *vector, size_t dimensions)
+{
+    float sum = 0;
+    for (size_t i = 0; i < dimensions; i++)
+        sum += vex_dist_short_term(distance, query[i], element_at(element, vector, i));
+    return vex_dist_finish(distance, sum);
+}
+
 static inline float scalar(enum vex_distance distance, enum vex_element element, const float *query,
                            const void *vector, size_t dimensions)
 {
+    if (dimensions < VEX_DIST_SHORT)
+        return short_scalar(distance, element, query, vector, dimensions);
     float lanes[VEX_DIST_LANES] = {0};
     for (size_t i = 0; i < dimensions; i++) {
         float *lane = &lanes[i % VEX_DIST_LANES];
@@ -152,7 +163,7 @@ static uint8_t byte_from_float(float value)
 {
     if (!(value > 0.0f)) /* NaN too */
         return 0;
-    return value >= 255.0f ? 255 : (uint8_t)rintf(value);
+    return value >= 255.0f ? 255 : (uint8_t)value;
 }
 
 void vex_dist_encode(enum vex_element element, const float *from, void *to, size_t dimensions)
@@ -189,8 +200,25 @@ void vex_dist_decode(enum vex_element element, const void *from, float *to, size
     }
 }
 
+/* The same by a plain loop, where f32 can: false leaves it to f64. */
+static bool normalised_short(float *vector, size_t dimensions, float *ret)
+{
+    float square = 0;
+    for (size_t i = 0; i < dimensions; i++)
+        square += vex_dist_rounded(vector[i] * vector[i]);
+    if (!(square >= FLT_EPSILON) || isinf(square))
+        return false;
+    *ret = sqrtf(square);
+    for (size_t i = 0; i < dimensions && fabsf(square - 1.0f) > 1e-6f; i++)
+        vector[i] /= *ret;
+    return true;
+}
+
 float vex_dist_normalise(float *vector, size_t dimensions)
 {
+    float plain;
+    if (dimensions < VEX_DIST_SHORT && normalised_short(vector, dimensions, &plain))
+        return plain;
     double sums[4] = {0};
     for (size_t i = 0; i < dimensions; i++)
         sums[i % 4] += (double)vector[i] * vector[i];

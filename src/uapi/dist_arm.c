@@ -47,9 +47,25 @@ INLINE float folded(float32x4_t sums[ACCUMULATORS])
     return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
 
+INLINE float short_kernel(enum vex_distance distance, enum vex_element element, const float *query,
+                          const void *vector, size_t dimensions)
+{
+    size_t size = element == VEX_ELEMENT_F32 ? 4 : element == VEX_ELEMENT_F16 ? 2 : 1;
+    uint32_t last[VEX_DIST_SHORT] = {0};
+    float values[VEX_DIST_SHORT], sum = 0;
+    memcpy(last, vector, dimensions * size);
+    for (size_t i = 0; i < VEX_DIST_SHORT; i += 4)
+        vst1q_f32(values + i, load(element, last, i));
+    for (size_t i = 0; i < dimensions; i++)
+        sum += vex_dist_short_term(distance, query[i], values[i]);
+    return vex_dist_finish(distance, sum);
+}
+
 INLINE float kernel(enum vex_distance distance, enum vex_element element, const float *query,
                     const void *vector, size_t dimensions)
 {
+    if (__builtin_expect(dimensions < VEX_DIST_SHORT, 0))
+        return short_kernel(distance, element, query, vector, dimensions);
     float32x4_t sums[ACCUMULATORS];
     for (size_t g = 0; g < ACCUMULATORS; g++)
         sums[g] = vdupq_n_f32(0.0f);

@@ -64,9 +64,55 @@ AVX2_INLINE float folded(const __m256 sums[4])
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+/* Elements of a short vector as f32: those of f32 where they are, others in `room`. */
+AVX2_INLINE const float *short_elements(enum vex_element element, const void *vector, size_t dimensions,
+                                        float room[VEX_DIST_SHORT])
+{
+    if (element == VEX_ELEMENT_F32)
+        return vector;
+    size_t whole = dimensions / 8 * 8;
+    if (whole > 0)
+        _mm256_storeu_ps(room, load(element, vector, 0));
+    _mm256_storeu_ps(room + whole, load_part(element, vector, whole, dimensions - whole));
+    return room;
+}
+
+AVX2_INLINE float short_kernel(enum vex_distance distance, enum vex_element element, const float *query,
+                               const void *vector, size_t dimensions)
+{
+    float room[VEX_DIST_SHORT], sum = 0;
+    const float *values = short_elements(element, vector, dimensions, room);
+    for (size_t i = 0; i < dimensions; i++)
+        sum += vex_dist_short_term(distance, query[i], values[i]);
+    return vex_dist_finish(distance, sum);
+}
+
+/* The four sums run beside each other. */
+AVX2_INLINE void short_kernel4(enum vex_distance distance, enum vex_element element, const float *query,
+                               const void *const vectors[4], size_t dimensions, float ret[4])
+{
+    float room[4][VEX_DIST_SHORT];
+    const float *a = short_elements(element, vectors[0], dimensions, room[0]);
+    const float *b = short_elements(element, vectors[1], dimensions, room[1]);
+    const float *c = short_elements(element, vectors[2], dimensions, room[2]);
+    const float *d = short_elements(element, vectors[3], dimensions, room[3]);
+    float sums[4] = {0};
+    for (size_t i = 0; i < dimensions; i++) {
+        float q = query[i];
+        sums[0] += vex_dist_short_term(distance, q, a[i]);
+        sums[1] += vex_dist_short_term(distance, q, b[i]);
+        sums[2] += vex_dist_short_term(distance, q, c[i]);
+        sums[3] += vex_dist_short_term(distance, q, d[i]);
+    }
+    for (size_t i = 0; i < 4; i++)
+        ret[i] = vex_dist_finish(distance, sums[i]);
+}
+
 AVX2_INLINE float kernel(enum vex_distance distance, enum vex_element element, const float *query,
                          const void *vector, size_t dimensions)
 {
+    if (__builtin_expect(dimensions < VEX_DIST_SHORT, 0))
+        return short_kernel(distance, element, query, vector, dimensions);
     __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
     for (; i + VEX_DIST_LANES <= dimensions; i += VEX_DIST_LANES) {
@@ -128,6 +174,10 @@ AVX2_INLINE void pair(enum vex_distance distance, enum vex_element element, cons
 AVX2_INLINE void kernel4(enum vex_distance distance, enum vex_element element, const float *query,
                          const void *const vectors[4], size_t dimensions, float ret[4])
 {
+    if (__builtin_expect(dimensions < VEX_DIST_SHORT, 0)) {
+        short_kernel4(distance, element, query, vectors, dimensions, ret);
+        return;
+    }
     __m128 sums[4];
     pair(distance, element, query, vectors[0], vectors[1], dimensions, sums);
     pair(distance, element, query, vectors[2], vectors[3], dimensions, sums + 2);

@@ -6,6 +6,9 @@
 
 #define VEX_DIST_LANES 32
 
+/* Vectors of fewer dimensions are short: one sum, and a product is rounded before it is added. */
+#define VEX_DIST_SHORT 16
+
 /* Every kernel: stem of its functions' names (1 or 4 vectors at once comes behind), distance, element. */
 #define VEX_DIST_EACH(X)                                                                                     \
     X(l2_f32_, VEX_DISTANCE_L2, VEX_ELEMENT_F32)                                                             \
@@ -40,6 +43,30 @@ static inline float vex_dist_finish(enum vex_distance distance, float sum)
 {
     float result = distance == VEX_DISTANCE_DOT ? 0.0f - sum : sum;
     return result == result ? result : __builtin_inff();
+}
+
+/* Keeps the compiler from making one fused step of a product and the sum that it goes to. */
+static inline float vex_dist_rounded(float product)
+{
+#if defined(__x86_64__)
+    __asm__("" : "+x"(product));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(product));
+#else
+    __asm__("" : "+m"(product));
+#endif
+    return product;
+}
+
+/* What one pair of elements adds to a short vector's sum. */
+static inline __attribute__((always_inline)) float vex_dist_short_term(enum vex_distance distance, float q,
+                                                                       float v)
+{
+    float difference = q - v;
+    if (distance == VEX_DISTANCE_DOT)
+        return vex_dist_rounded(q * v);
+    return distance == VEX_DISTANCE_L2 ? vex_dist_rounded(difference * difference)
+                                       : __builtin_fabsf(difference);
 }
 
 #endif

@@ -53,7 +53,7 @@ def test_made_shown_kept_and_deleted(learning):
     fill(client)
     messages = [w.message for w in client.get_collection("auto").warnings or []]
     assert any("engine.auto_index" in m for m in messages)
-    assert client.get_collection("auto").status == models.CollectionStatus.GREEN
+    until(lambda: settled(client))
     expected = client.count("auto", count_filter=CITY).count
     assert expected == POINTS // 7
     page = client.scroll("auto", scroll_filter=PRICE, limit=50)

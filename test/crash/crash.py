@@ -6,6 +6,9 @@ operations, with the unknown one wholly applied or not at all. A share of the ki
 
 Meanwhile payload indexes come and go. After the restart there is an index or there is none, as was acknowledged; while it is loaded,
 caught up or built, and after that, filters are answered as the payloads say.
+
+The collection is small, but has a graph: after the restart searches by it find what the exact search finds, and every answer is one of
+the points with its true score, while the graph is loaded and caught up or built anew, and after that.
 """
 import argparse
 import pathlib
@@ -24,7 +27,7 @@ from test.lib.server import Server  # noqa: E402
 # Without it channels of one process share connections, and with them the back-off after a crash.
 OWN_CONNECTION = {"grpc.use_local_subchannel_pool": 1}
 warnings.filterwarnings("ignore", message=".*primary_user_agent")
-COLLECTION, DIM, IDS_PER_WORKER, BATCH_MAX = "crash", 8, 400, 40
+COLLECTION, DIM, IDS_PER_WORKER, BATCH_MAX, NEAREST = "crash", 8, 400, 40, 10
 
 
 INDEXES = {
@@ -176,6 +179,58 @@ class Indexer:
         return "dogs" in payload["text"] or ("text" in self.there and "dog" in payload["text"])
 
 
+class Searcher:
+    """Searches by the graph after a kill. Single ones may miss a neighbour, all together hardly any."""
+
+    def __init__(self, seed):
+        self.random, self.found, self.wanted, self.by_graph, self.large = random.Random(seed), 0, 0, 0, 0
+
+    def check(self, server, stored):
+        client = QdrantClient(host="127.0.0.1", port=server.http_port, prefer_grpc=False, timeout=60, check_compatibility=False)
+        faults = self.compare(client, stored, "before the graph is complete")
+        end = time.monotonic() + 60
+        while client.get_collection(COLLECTION).status != models.CollectionStatus.GREEN:
+            if time.monotonic() > end:
+                return faults + ["the graph isn't complete after a minute"]
+            time.sleep(0.02)
+        self.large += len(stored) > 64  # twice what a graph is begun with
+        self.by_graph += len(stored) > 64 and (client.get_collection(COLLECTION).indexed_vectors_count or 0) > 0
+        return faults + self.compare(client, stored, "by a complete graph")
+
+    def compare(self, client, stored, when):
+        faults = []
+        for _ in range(10):
+            query = [self.random.uniform(-1, 1) for _ in range(DIM)]
+            scores = {i: sum(a * b for a, b in zip(query, vector)) for i, (vector, _) in stored.items()}
+            best = sorted(scores.values(), reverse=True)[:NEAREST]
+            exact = self.ask(client, query, models.SearchParams(exact=True))
+            walked = self.ask(client, query, models.SearchParams(hnsw_ef=128))
+            if len(exact) != len(best) or any(abs(p.score - s) > 1e-4 for p, s in zip(exact, best)):
+                faults.append(f"{when}: the exact search answers {exact}, the best scores are {best}")
+            for p in exact + walked:
+                if p.id not in scores or abs(p.score - scores[p.id]) > 1e-4:
+                    faults.append(f"{when}: point {p.id} is answered with score {p.score}, it has {scores.get(p.id)}")
+            if len(walked) != len(best) or len({p.id for p in walked}) != len(walked):
+                faults.append(f"{when}: {len(walked)} answers, expected {len(best)} different ones")
+            self.wanted += len(best)
+            self.found += sum(p.score >= best[-1] - 1e-4 for p in walked) if best else 0
+        return faults
+
+    @staticmethod
+    def ask(client, query, params):
+        return client.query_points(COLLECTION, query=query, limit=NEAREST, search_params=params).points
+
+    def summary(self):
+        share = self.found / self.wanted if self.wanted else 0
+        print(f"crash: recall of walks {share:.4f}, graphs after {self.by_graph} of {self.large} restarts with points enough")
+        faults = []
+        if share < 0.98:
+            faults.append(f"recall of walks is {share:.4f}")
+        if self.by_graph < self.large:
+            faults.append(f"only {self.by_graph} of {self.large} restarts had a graph")
+        return faults
+
+
 def payload_of(number, tag):
     return {"tag": tag, "worker": f"worker-{number}", "text": ["many dogs", "one dog", "no cats"][tag % 3]}
 
@@ -216,7 +271,7 @@ def dump(server):
     return found
 
 
-def cycle(server, workers, indexer, rng):
+def cycle(server, workers, indexer, searcher, rng):
     """One kill: load, kill, maybe kills during recovery, restart, compare. Returns faults."""
     threads = []
     for worker in [*workers, indexer]:
@@ -246,6 +301,7 @@ def cycle(server, workers, indexer, rng):
     strange = [i for i in stored if not any(i in w.ids for w in workers)]
     if strange:
         faults.append(f"points nobody wrote: {strange[:10]}")
+    faults += searcher.check(server, stored)
     faults += indexer.check(server, stored)
     return faults, recovery_kills
 
@@ -266,9 +322,14 @@ def main():
         server.start()
         workers = [Worker(n, args.seed + n) for n in range(args.workers)]
         indexer = Indexer(args.seed)
-        workers[0].connect(server).create_collection(COLLECTION, vectors_config=models.VectorParams(size=DIM, distance=models.Distance.DOT))
+        searcher = Searcher(args.seed)
+        workers[0].connect(server).create_collection(
+            COLLECTION, vectors_config=models.VectorParams(size=DIM, distance=models.Distance.DOT),
+            hnsw_config=models.HnswConfigDiff(m=16, ef_construct=100, full_scan_threshold=10),
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=1),
+        )
         for number in range(args.cycles):
-            found, more = cycle(server, workers, indexer, rng)
+            found, more = cycle(server, workers, indexer, searcher, rng)
             kills, recovery_kills = kills + 1 + more, recovery_kills + more
             faults += [f"cycle {number}: {f}" for f in found]
             for fault in found:
@@ -279,6 +340,9 @@ def main():
                 break
         total = sum(w.acknowledged for w in workers)
         print(f"crash: {kills} kills ({recovery_kills} during recovery), {total} acknowledged operations, {indexer.acknowledged} changes of indexes, {len(faults)} faults")
+        for fault in searcher.summary():
+            print(fault)
+            faults.append(fault)
         if total < args.cycles * 10:
             faults.append(f"only {total} operations were acknowledged: the test did not test much")
             print(faults[-1])

@@ -18,7 +18,7 @@ DEVICE_UNITS = sorted(path.stem for path in SOURCES_OF_UNITS if "VEXFS_TEST_DEVI
 UNITS = [*DEVICE_UNITS, "uapi_dev_embed"]
 FUZZ = ROOT / "test/kernel/fuzz.c"
 EXAMPLES = ROOT / "examples/vexfs"
-DRIVERS = ("virtio_pci", "virtio_blk", "virtio_net", "ext4", "crc32c_generic")
+DRIVERS = ("virtio_pci", "virtio_blk", "virtio_net", "ext4", "crc32c_generic", "9pnet_virtio", "9p")
 PYTHON = "/usr/bin/python3"
 
 

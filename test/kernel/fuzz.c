@@ -2,7 +2,7 @@
  * killed in the middle, on shared descriptors, over files that change underneath; between them requests whose
  * answers are known and compared.
  *
- *   fuzz [--requests N] [--threads T] [--seed S] [--seconds MAX] [--folder DIR]
+ *   fuzz [--requests N] [--threads T] [--seed S] [--seconds MAX] [--folder DIR]...
  *
  * Prints how often each request gave which errno. Exit code 1: a wrong answer, a kind of request that never succeeded, or
  * an end before N requests without MAX seconds being over; 3: a request that does not come back. What it does to the kernel is for the kernel's log to tell.
@@ -80,10 +80,12 @@ static void *work(void *arg)
 static void *trouble(void *arg)
 {
     struct fuzz_worker *w = arg;
+    window_move(FD_SHARED);
     while (!is_stopped()) {
         file_trouble(w);
+        await_requests(draw(w, TROUBLE_ONE_IN));
         pthread_kill(workers[draw(w, options.threads)].thread, SIGUSR1);
-        nap((long)draw(w, 2000));
+        await_requests(draw(w, TROUBLE_ONE_IN));
     }
     return NULL;
 }
@@ -104,9 +106,9 @@ static bool worker_make(unsigned number)
     w->number = number;
     w->state = options.seed * UINT64_C(0x2545f4914f6cdd1d) + number;
     w->doing = -1;
-    /* The guard is a page that may not be touched; nothing else lies within many gigabytes. */
+    /* The guard is a page that may not be touched; nothing else lies within many gigabytes. Shared: a child needs no copy. */
     char *arena = mmap((void *)(uintptr_t)at, ARENA_BYTES + 4096, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+                       MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (arena == MAP_FAILED || mprotect(arena, ARENA_BYTES, PROT_READ | PROT_WRITE) != 0)
         return false;
     w->arena = arena;
@@ -172,8 +174,9 @@ static void report_row(enum fuzz_kind kind)
     uint64_t sum = 0;
     for (unsigned e = 0; e < ERRNO_MAX; e++)
         sum += shared->answers[kind][e];
-    printf("%-14s %9llu  ok %llu", kinds[kind].name, (unsigned long long)sum,
-           (unsigned long long)shared->answers[kind][0]);
+    printf("%-14s %9llu  %llu us (%llu)  ok %llu", kinds[kind].name, (unsigned long long)sum,
+           (unsigned long long)(sum == 0 ? 0 : shared->spent[kind] / sum / 1000),
+           (unsigned long long)shared->longest[kind] / 1000, (unsigned long long)shared->answers[kind][0]);
     for (int e = 1; e < ERRNO_MAX; e++) {
         const char *name = strerrorname_np(e);
         if (shared->answers[kind][e] == 0)
@@ -236,7 +239,7 @@ static int run(void)
         if (!worker_make(i))
             return 2;
     if (!world_make() || !steady_make(&workers[0])) {
-        fprintf(stderr, "cannot prepare the files in %s: %s\n", options.folder, strerror(errno));
+        fprintf(stderr, "cannot prepare the files in %s: %s\n", options.folders[0], strerror(errno));
         return 2;
     }
     for (unsigned i = 0; i < total; i++)
@@ -277,8 +280,8 @@ static bool parse(int argc, char **argv)
             options.seed = value;
         else if (strcmp(argv[i], "--seconds") == 0)
             options.seconds = (unsigned)value;
-        else if (strcmp(argv[i], "--folder") == 0)
-            options.folder = argv[i + 1];
+        else if (strcmp(argv[i], "--folder") == 0 && options.folder_count < FOLDERS_MAX)
+            options.folders[options.folder_count++] = argv[i + 1];
         else
             return false;
     }
@@ -289,13 +292,13 @@ static bool parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *folder = getenv("TMPDIR");
-    if (folder != NULL && *folder != '\0')
-        options.folder = folder;
     if (!parse(argc, argv)) {
         fprintf(stderr,
-                "usage: fuzz [--requests N] [--threads T] [--seed S] [--seconds MAX] [--folder DIR]\n");
+                "usage: fuzz [--requests N] [--threads T] [--seed S] [--seconds MAX] [--folder DIR]...\n");
         return 2;
     }
+    if (options.folder_count == 0)
+        options.folders[options.folder_count++] = folder != NULL && *folder != '\0' ? folder : "/tmp";
     sys = &real_sys;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)

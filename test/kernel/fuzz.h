@@ -16,15 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "uapi/vexfs.h"
 
 #define THREADS_MAX 32
+#define FOLDERS_MAX 4u
 #define ARENA_BASE  UINT64_C(0x180000000000)
 #define ARENA_STEP  (UINT64_C(64) << 30)
 #define ARENA_BYTES ((size_t)2 << 20)
 #define FILE_BYTES  ((uint64_t)1 << 20) /* no backing file gets longer */
+#define USUAL_BYTES                                                                                          \
+    (48u << 10) /* nor, most of the time, as long as this: large files take much time and find little */
 /* Descriptors by number, so that none of a request that comes late can be that of a file whose content matters. */
 #define FD_SHARED  400 /* files that anything may happen to */
 #define FD_TARGET  500 /* the device's, used by all */
@@ -42,7 +46,8 @@ struct fuzz_options {
     uint64_t requests, seed;
     unsigned threads, seconds;
     bool calm; /* no bad addresses, no files changed from outside, no children, no signals */
-    const char *folder;
+    const char *folders[FOLDERS_MAX]; /* files take turns: each on a file system of its own */
+    unsigned folder_count;
 };
 
 /* Every request, and one row for numbers that are none. */
@@ -83,12 +88,13 @@ static const struct {
 
 /* Shared with the children. */
 struct fuzz_shared {
-    _Atomic uint64_t answers[KIND_COUNT][ERRNO_MAX]; /* 0: success */
-    _Atomic uint64_t total, checked, wrong, children;
+    _Atomic uint64_t answers[KIND_COUNT][ERRNO_MAX];         /* 0: success */
+    _Atomic uint64_t spent[KIND_COUNT], longest[KIND_COUNT]; /* nanoseconds */
+    _Atomic uint64_t total, checked, wrong, children, child_asked;
     _Atomic int stop;
 };
 
-static struct fuzz_options options = {.requests = 100000, .seed = 1, .threads = 4, .folder = "/tmp"};
+static struct fuzz_options options = {.requests = 100000, .seed = 1, .threads = 4};
 static struct fuzz_shared *shared;
 static const struct fuzz_sys *sys;
 
@@ -120,6 +126,12 @@ static inline bool chance(struct fuzz_worker *w, uint32_t one_in)
     return draw(w, one_in) == 0;
 }
 
+/* How far into a file something reaches. */
+static inline uint32_t reach(struct fuzz_worker *w)
+{
+    return chance(w, 64) ? (uint32_t)FILE_BYTES : USUAL_BYTES;
+}
+
 /* Moves a descriptor to a number of the guarded ones. */
 static inline int guarded(int fd)
 {
@@ -136,15 +148,27 @@ static inline uint64_t address(const void *ptr)
     return (uint64_t)(uintptr_t)ptr;
 }
 
+static inline uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static inline int submit(struct fuzz_worker *w, int fd, enum fuzz_kind kind, unsigned long number,
                          void *param)
 {
     atomic_store_explicit(&w->doing, (int)kind, memory_order_relaxed);
+    uint64_t start = now_ns();
     int rc = sys->ioctl(fd, number, param);
+    uint64_t took = now_ns() - start, longest = atomic_load(&shared->longest[kind]);
     atomic_store_explicit(&w->doing, -1, memory_order_relaxed);
     int slot = -rc >= 0 && -rc < ERRNO_MAX ? -rc : ERRNO_MAX - 1;
     atomic_fetch_add_explicit(&shared->answers[kind][slot], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&shared->total, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&shared->spent[kind], took, memory_order_relaxed);
+    while (took > longest && !atomic_compare_exchange_weak(&shared->longest[kind], &longest, took)) {
+    }
     return rc;
 }
 

@@ -141,6 +141,18 @@ static inline void model_check_scan(struct fuzz_worker *w, const struct fuzz_mod
     expect(next == end, w, "slots of a scan", next, end);
 }
 
+/* The file itself, by read(2): a header, then the model's bytes, then nothing. */
+static inline void model_check_bytes(struct fuzz_worker *w, const struct fuzz_model *m)
+{
+    static _Thread_local char bytes[VEXFS_HEADER_SIZE + MODEL_SLOTS * MODEL_STRIDE + 1];
+    ssize_t size = pread(m->backing, bytes, sizeof bytes, 0);
+    expect(size == VEXFS_HEADER_SIZE + (ssize_t)(m->slots * MODEL_STRIDE), w, "length of a file of one's own",
+           size, VEXFS_HEADER_SIZE + (ssize_t)(m->slots * MODEL_STRIDE));
+    if (size >= VEXFS_HEADER_SIZE)
+        expect(memcmp(bytes + VEXFS_HEADER_SIZE, m->vectors, (size_t)size - VEXFS_HEADER_SIZE) == 0, w,
+               "bytes of a file of one's own", 1, 0);
+}
+
 static inline void model_write(struct fuzz_worker *w, struct fuzz_model *m)
 {
     uint32_t first = draw(w, (m->slots + 8 < MODEL_SLOTS ? m->slots + 8 : MODEL_SLOTS));
@@ -172,24 +184,31 @@ static inline void model_clear(struct fuzz_worker *w, struct fuzz_model *m)
         memset(m->vectors[slots[i]], 0, MODEL_STRIDE);
 }
 
+/* A list with one slot that the file does not hold: nothing of it is done. */
+static inline void model_check_bound(struct fuzz_worker *w, const struct fuzz_model *m)
+{
+    uint32_t slots[MODEL_RUN];
+    float got[MODEL_RUN][MODEL_DIMS];
+    bool clear = chance(w, 2);
+    struct vexfs_slots p = {.version = VEXFS_ABI_VERSION,
+                            .count = 1 + draw(w, MODEL_RUN),
+                            .slots = address(slots),
+                            .data = clear ? 0 : address(got)};
+    for (uint32_t i = 0; i < p.count; i++)
+        slots[i] = m->slots == 0 ? 0 : draw(w, m->slots);
+    slots[draw(w, p.count)] = m->slots + (chance(w, 2) ? 0 : draw(w, 1u << 31));
+    int rc = ask(w, m->fd, clear ? KIND_CLEAR : KIND_READ, &p);
+    expect(rc == -EINVAL, w, clear ? "clear of a slot beyond the end" : "read of a slot beyond the end", rc,
+           -EINVAL);
+    model_check_bytes(w, m);
+}
+
 static inline void model_cut(struct fuzz_worker *w, struct fuzz_model *m)
 {
     struct vexfs_length p = {.version = VEXFS_ABI_VERSION, .slots = draw(w, m->slots + 1)};
     int rc = ask(w, m->fd, KIND_TRUNCATE, &p);
     expect(rc == 0, w, "truncate of a file of one's own", rc, 0);
     m->slots = (uint32_t)p.slots;
-}
-
-/* The file itself, by read(2): a header, then the model's bytes, then nothing. */
-static inline void model_check_bytes(struct fuzz_worker *w, const struct fuzz_model *m)
-{
-    static _Thread_local char bytes[VEXFS_HEADER_SIZE + MODEL_SLOTS * MODEL_STRIDE + 1];
-    ssize_t size = pread(m->backing, bytes, sizeof bytes, 0);
-    expect(size == VEXFS_HEADER_SIZE + (ssize_t)(m->slots * MODEL_STRIDE), w, "length of a file of one's own",
-           size, VEXFS_HEADER_SIZE + (ssize_t)(m->slots * MODEL_STRIDE));
-    if (size >= VEXFS_HEADER_SIZE)
-        expect(memcmp(bytes + VEXFS_HEADER_SIZE, m->vectors, (size_t)size - VEXFS_HEADER_SIZE) == 0, w,
-               "bytes of a file of one's own", 1, 0);
 }
 
 /* ---- Files ---- */
@@ -213,7 +232,8 @@ static inline int model_attach(struct fuzz_worker *w, struct fuzz_model *m, bool
 static inline int model_open(struct fuzz_worker *w, struct fuzz_model *m, const char *name)
 {
     char path[512];
-    snprintf(path, sizeof path, "%s/%s-%u", options.folder, name, w->number);
+    snprintf(path, sizeof path, "%s/%s-%u", options.folders[w->number % options.folder_count], name,
+             w->number);
     m->slots = 0;
     m->backing = guarded(open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (m->backing < 0)
@@ -246,6 +266,8 @@ static inline void model_step(struct fuzz_worker *w, struct fuzz_model *m)
     case 4:
         if (chance(w, 4))
             model_cut(w, m);
+        else
+            model_check_bound(w, m);
         break;
     case 5:
     case 6:

@@ -80,26 +80,43 @@ static inline uint32_t odd_number(struct fuzz_worker *w)
 
 /* ---- Right requests ---- */
 
-static inline uint64_t slot_list(struct fuzz_worker *w, uint32_t count)
+static inline uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A slot that a file mostly has, and how many are asked for at once: fewer of the long ones. */
+static inline uint32_t usual_slot(struct fuzz_worker *w, const struct fuzz_shape *shape)
+{
+    return draw(w, least(100, reach(w) / shape->stride));
+}
+
+static inline uint32_t usual_count(struct fuzz_worker *w, const struct fuzz_shape *shape)
+{
+    return 1 + draw(w, least(COUNT_USUAL, reach(w) / 2 / shape->stride));
+}
+
+static inline uint64_t slot_list(struct fuzz_worker *w, uint32_t count, const struct fuzz_shape *shape)
 {
     char *at = room(w, count * sizeof(uint32_t));
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t slot = draw(w, 64);
+        uint32_t slot = usual_slot(w, shape);
         memcpy(at + i * sizeof slot, &slot, sizeof slot);
     }
     return address(at);
 }
 
-static inline void make_length(struct fuzz_worker *w, enum fuzz_kind kind, void *param)
+static inline void make_length(struct fuzz_worker *w, const struct fuzz_shape *shape, enum fuzz_kind kind,
+                               void *param)
 {
     struct vexfs_length p = {.version = VEXFS_ABI_VERSION,
-                             .slots = kind == KIND_SYNC ? 0 : 60 + draw(w, 100)};
+                             .slots = kind == KIND_SYNC ? 0 : usual_slot(w, shape)};
     memcpy(param, &p, sizeof p);
 }
 
 static inline void make_search(struct fuzz_worker *w, const struct fuzz_shape *shape, void *param)
 {
-    uint32_t count = chance(w, 64) ? 1 + draw(w, 64) : 1 + draw(w, 3), k = 1 + draw(w, 50);
+    uint32_t count = chance(w, 128) ? 1 + draw(w, 64) : 1 + draw(w, 3), k = 1 + draw(w, 50);
     struct vexfs_search p = {.version = VEXFS_ABI_VERSION,
                              .count = count,
                              .k = k,
@@ -119,7 +136,7 @@ static inline void make_search(struct fuzz_worker *w, const struct fuzz_shape *s
 
 static inline void make_scan(struct fuzz_worker *w, const struct fuzz_shape *shape, void *param)
 {
-    uint32_t max = 1 + draw(w, COUNT_USUAL);
+    uint32_t max = usual_count(w, shape);
     struct vexfs_scan p = {.version = VEXFS_ABI_VERSION,
                            .cursor = draw(w, 100),
                            .end = draw(w, 2000),
@@ -145,8 +162,8 @@ static inline void make_attach(struct fuzz_worker *w, uint32_t target, void *par
 static inline void make_slots(struct fuzz_worker *w, const struct fuzz_shape *shape, enum fuzz_kind kind,
                               void *param)
 {
-    struct vexfs_slots p = {.version = VEXFS_ABI_VERSION, .count = 1 + draw(w, COUNT_USUAL)};
-    p.slots = slot_list(w, p.count);
+    struct vexfs_slots p = {.version = VEXFS_ABI_VERSION, .count = usual_count(w, shape)};
+    p.slots = slot_list(w, p.count, shape);
     if (kind == KIND_READ)
         p.data = address(room(w, (size_t)p.count * shape->stride));
     memcpy(param, &p, sizeof p);
@@ -155,7 +172,7 @@ static inline void make_slots(struct fuzz_worker *w, const struct fuzz_shape *sh
 static inline void make_write(struct fuzz_worker *w, const struct fuzz_shape *shape, void *param)
 {
     struct vexfs_write p = {
-        .version = VEXFS_ABI_VERSION, .first = draw(w, 100), .count = 1 + draw(w, COUNT_USUAL)};
+        .version = VEXFS_ABI_VERSION, .first = usual_slot(w, shape), .count = usual_count(w, shape)};
     p.data = address(room(w, (size_t)p.count * shape->stride));
     memcpy(param, &p, sizeof p);
 }
@@ -163,7 +180,7 @@ static inline void make_write(struct fuzz_worker *w, const struct fuzz_shape *sh
 static inline void make_public(struct fuzz_worker *w, const struct fuzz_shape *shape, enum fuzz_kind kind,
                                void *param)
 {
-    uint32_t count = 1 + draw(w, COUNT_USUAL);
+    uint32_t count = usual_count(w, shape);
     size_t bytes = (size_t)count * shape->dimensions * 4;
     struct vexfs_vector_file_info info = {.dimensions = shape->dimensions, .element_type = shape->element};
     struct vexfs_vector_search_request search = {.query_vector_bits =
@@ -211,7 +228,7 @@ static inline void make_request(struct fuzz_worker *w, uint32_t target, enum fuz
     case KIND_TRUNCATE:
     case KIND_STATS:
     case KIND_CAPS:
-        make_length(w, kind == KIND_TRUNCATE ? kind : KIND_SYNC, param);
+        make_length(w, shape, kind == KIND_TRUNCATE ? kind : KIND_SYNC, param);
         break;
     case KIND_OTHER:
         break;
@@ -313,17 +330,28 @@ static inline bool may_attach(const char *param)
            (!options.calm && p.fd >= FD_SHARED && p.fd < FD_TARGET);
 }
 
+/* Any kind; the public ones mostly where they are served. Those that take long are asked less often. */
+static inline enum fuzz_kind usual_kind(struct fuzz_worker *w, uint32_t target)
+{
+    bool store = target >= FIRST_STORE && target < FIRST_FRESH;
+    enum fuzz_kind kind =
+        (enum fuzz_kind)(store && chance(w, 2) ? draw(w, KIND_ATTACH) : draw(w, KIND_COUNT));
+    if (kind == KIND_SYNC && !chance(w, 16))
+        return KIND_SEARCH;
+    if (kind == KIND_BATCH_INSERT && !chance(w, 3))
+        return store ? KIND_SCAN : KIND_WRITE;
+    if (kind == KIND_TRUNCATE && !chance(w, 2))
+        return KIND_READ;
+    return kind;
+}
+
 /* One request on a shared descriptor. */
 static inline void hostile_step(struct fuzz_worker *w)
 {
     uint32_t target = draw(w, TARGETS);
-    enum fuzz_kind kind = (enum fuzz_kind)draw(w, KIND_COUNT);
+    enum fuzz_kind kind = usual_kind(w, target);
     char param[PARAM_MAX];
-    if (target >= FIRST_STORE && target < FIRST_FRESH && chance(w, 2))
-        kind = (enum fuzz_kind)draw(w, KIND_ATTACH);
-    if (kind == KIND_SYNC && !chance(w, 16))
-        kind = KIND_SEARCH;
-    if (chance(w, 200))
+    if (chance(w, target < FIRST_STORE ? 200 : 64)) /* stores only grow */
         renew(w, target);
     int fd = FD_TARGET + (int)target;
     unsigned long number = kind == KIND_OTHER ? (unsigned long)(draw64(w) & 0xffffffff) : kinds[kind].number;

@@ -3,6 +3,7 @@
 #ifndef VEX_TEST_KERNEL_FUZZ_WORLD_H
 #define VEX_TEST_KERNEL_FUZZ_WORLD_H
 
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -13,12 +14,17 @@
 
 #include "fuzz_request.h"
 
+#define TROUBLE_ONE_IN 24u  /* requests from one change of a file to the next, about */
+#define CHILD_ASKS     200u /* requests of a child's life, at most */
+#define FORK_ONE_IN    16u  /* children with a memory of their own: a copy costs as much as many requests */
+#define CHILD_STACK    ((size_t)256 << 10)
+
 static _Thread_local sigjmp_buf bus;
 static _Thread_local volatile bool bus_expected;
 
 static inline void file_name(uint32_t file, char path[512])
 {
-    snprintf(path, 512, "%s/shared-%u", options.folder, file);
+    snprintf(path, 512, "%s/shared-%u", options.folders[file % options.folder_count], file);
 }
 
 /* A fresh file of that name; an old one lives on in who holds it. */
@@ -39,13 +45,13 @@ static inline void strange_make(void)
 {
     int ends[2];
     char path[512];
-    snprintf(path, sizeof path, "%s/strange", options.folder);
+    snprintf(path, sizeof path, "%s/strange", options.folders[0]);
     close(open(path, O_RDWR | O_CREAT, 0600));
     static const int modes[] = {O_RDONLY, O_WRONLY, O_RDWR | O_APPEND, O_PATH};
     for (unsigned i = 0; i < sizeof modes / sizeof *modes && !options.calm; i++)
         strange[strange_count++] = open(path, modes[i] | O_CLOEXEC);
     unlink(path);
-    strange[strange_count++] = open(options.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    strange[strange_count++] = open(options.folders[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     strange[strange_count++] = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (pipe(ends) == 0) {
         strange[strange_count++] = ends[0];
@@ -59,6 +65,20 @@ static inline void strange_make(void)
     }
     strange[strange_count++] = -1;
     strange[strange_count++] = 1 << 30;
+}
+
+static inline void nap(long us)
+{
+    struct timespec t = {.tv_nsec = us * 1000};
+    nanosleep(&t, NULL);
+}
+
+/* Until so many requests more were made. */
+static inline void await_requests(uint64_t count)
+{
+    uint64_t until = atomic_load(&shared->total) + count;
+    while (!is_stopped() && atomic_load(&shared->total) < until)
+        nap(500);
 }
 
 /* ---- Signals ---- */
@@ -90,19 +110,24 @@ static inline void signals_make(void)
 
 /* ---- Files under the requests ---- */
 
-/* Maps a file, writes into the map, while others cut the file. */
-static inline void scribble(struct fuzz_worker *w, int fd)
+/* Writes into the map of a file that others cut. */
+static inline void scribble(struct fuzz_worker *w)
 {
-    char *at = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
-        return;
+    volatile char *at = (volatile char *)(uintptr_t)WINDOW_BASE;
     if (sigsetjmp(bus, 1) == 0) {
         bus_expected = true;
-        for (unsigned i = 0; i < 64; i++)
-            at[VEXFS_HEADER_SIZE + draw(w, FILE_BYTES / 16 - VEXFS_HEADER_SIZE)] = (char)draw(w, 256);
+        for (unsigned i = 0; i < 16; i++)
+            at[VEXFS_HEADER_SIZE + draw(w, USUAL_BYTES)] = (char)draw(w, 256);
     }
     bus_expected = false;
-    munmap(at, FILE_BYTES);
+}
+
+/* Puts a file's map in the place of another's. */
+static inline void window_move(int fd)
+{
+    if (mmap((void *)(uintptr_t)WINDOW_BASE, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             0) == MAP_FAILED)
+        perror("mmap");
 }
 
 static inline void file_trouble(struct fuzz_worker *w)
@@ -113,13 +138,15 @@ static inline void file_trouble(struct fuzz_worker *w)
     memset(bytes, (int)draw(w, 256), sizeof bytes);
     switch (draw(w, 10)) {
     case 0:
-        (void)!ftruncate(fd, draw(w, chance(w, 2) ? 8192 : (uint32_t)FILE_BYTES));
+        (void)!ftruncate(fd, draw(w, chance(w, 2) ? 8192 : reach(w)));
         break;
     case 1:
-        (void)!ftruncate(fd, (off_t)(4096 + draw(w, 200) * shapes[file].stride + draw(w, 3)));
+        (void)!ftruncate(
+            fd,
+            (off_t)(4096 + draw(w, reach(w) / shapes[file].stride + 1) * shapes[file].stride + draw(w, 3)));
         break;
     case 2:
-        (void)!pwrite(fd, bytes, 1 + draw(w, sizeof bytes), 4096 + draw(w, (uint32_t)FILE_BYTES / 4));
+        (void)!pwrite(fd, bytes, 1 + draw(w, sizeof bytes), 4096 + draw(w, reach(w)));
         break;
     case 3:
         if (chance(w, 8)) /* the header */
@@ -133,43 +160,59 @@ static inline void file_trouble(struct fuzz_worker *w)
             file_make(file);
         break;
     case 6:
-        if (mmap((void *)(uintptr_t)WINDOW_BASE, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-                 fd, 0) == MAP_FAILED)
-            perror("mmap");
+        window_move(fd);
         break;
     default:
-        scribble(w, fd);
+        scribble(w);
     }
 }
 
 /* ---- Children ---- */
 
+/* A process of its own in the memory of this one: quick to make, and a kill ends it alone. */
+static char *child_stack;
+
 /* Asks on until it is killed; uses nothing that a lock of its parent's other threads could hold. */
-static inline void child_main(struct fuzz_worker *w)
+static int child_main(void *arg)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    while (!is_stopped())
-        hostile_step(w);
+    while (!is_stopped()) {
+        hostile_step(arg);
+        atomic_fetch_add(&shared->child_asked, 1);
+    }
     _exit(0);
 }
 
-static inline void nap(long us)
+static inline pid_t child_make(struct fuzz_worker *w)
 {
-    struct timespec t = {.tv_nsec = us * 1000};
-    nanosleep(&t, NULL);
+    if (chance(w, FORK_ONE_IN)) {
+        pid_t child = fork();
+        if (child == 0)
+            child_main(w);
+        return child;
+    }
+    if (child_stack == NULL) {
+        void *stack =
+            mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+        if (stack == MAP_FAILED)
+            return -1;
+        child_stack = stack;
+    }
+    return clone(child_main, child_stack + CHILD_STACK, CLONE_VM | SIGCHLD, w);
 }
 
+/* A child asks some requests and is killed, be it in the middle of a long one. */
 static inline void child_life(struct fuzz_worker *w)
 {
     struct fuzz_worker own = *w;
     own.state = draw64(w);
-    long us = (long)draw(w, 30000);
-    pid_t child = fork();
-    if (child == 0)
-        child_main(&own);
+    uint64_t life = draw(w, CHILD_ASKS), end = now_ns() + UINT64_C(1000000000);
+    atomic_store(&shared->child_asked, 0);
+    pid_t child = child_make(&own);
     if (child < 0)
         return;
-    nap(us);
+    while (atomic_load(&shared->child_asked) < life && now_ns() < end && !is_stopped())
+        nap((long)draw(w, 2000));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     atomic_fetch_add(&shared->children, 1);

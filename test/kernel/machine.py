@@ -42,10 +42,10 @@ def accelerator(kernel):
 class Machine:
     """A machine from start to end; use it as a context. `guest` is its inside; `log_path` its kernel log, kept."""
 
-    def __init__(self, kernel, initramfs, log_path, seconds, memory_mb=2048, arguments="", speed=1):
+    def __init__(self, kernel, initramfs, log_path, seconds, memory_mb=2048, arguments="", speed=1, share=False):
         self.kernel, self.initramfs, self.log_path = kernel, initramfs, pathlib.Path(log_path)
         self.deadline = time.monotonic() + seconds
-        self.memory_mb, self.arguments, self.speed = memory_mb, arguments, speed
+        self.memory_mb, self.arguments, self.speed, self.share = memory_mb, arguments, speed, share
         self.process = self.guest = None
 
     def __enter__(self):
@@ -76,6 +76,9 @@ class Machine:
             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:5000", "-device", "virtio-net-pci,netdev=net,romfile=",
             "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
         ]
+        if self.share:  # this host's files, to be read: see stages.stage_connections
+            command += ["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
+                        "-device", "virtio-9p-pci,fsdev=host,mount_tag=host"]
         with open(self.folder / "stderr", "wb") as err:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
         self.started = time.monotonic()
@@ -98,6 +101,11 @@ class Machine:
             raise RuntimeError(f"the machine ended with {self.process.returncode}: {text[-2000:]}")
         if self.left() <= 0:
             raise TimeoutError("the machine's time is over")
+
+    def processor_seconds(self):
+        """What the emulator has computed so far: tells a slow stage from a busy host."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def left(self):
         """Seconds that the machine may still take."""

@@ -34,11 +34,11 @@ FORMS = {
         ("examples", stages.stage_examples), ("fuzz", fuzz(5000, 30)), ("api-smoke", stages.stage_api_smoke),
     ]),
     "long": (3000, lambda: [
-        ("module", stages.stage_module), ("uapi", functools.partial(stages.stage_uapi, folders=["ext4"])),
+        ("module", stages.stage_module), ("uapi", functools.partial(stages.stage_uapi, units=bed.DEVICE_UNITS, folders=["ext4"])),
         ("uapi-tmpfs", functools.partial(stages.stage_uapi, folders=["tmpfs"], quick=True)),
         ("portable", functools.partial(stages.stage_portable, quick=True)),
         ("examples", stages.stage_examples), ("fuzz", fuzz(100000, 120)), ("backends", stages.stage_backends),
-        ("api", stages.stage_api),
+        ("api", stages.stage_api), ("connections", stages.stage_connections),
     ]),
     "bench": (3000, lambda: [("bench", stages.stage_bench)]),
     "debug": (14400, lambda: [
@@ -53,14 +53,15 @@ FORMS = {
 def run_stages(machine, chosen):
     """Runs the stages in their order; the names of those that failed. After a broken one the module may be stuck: stop."""
     for name, stage in chosen:
-        start = time.monotonic()
+        start, spent = time.monotonic(), machine.processor_seconds()
         print(f"-- {name}", flush=True)
         try:
             stage(machine)
         except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError) as why:
             print(f"-- {name} FAILED after {time.monotonic() - start:.1f} s: {why}", flush=True)
             return [name]
-        print(f"-- {name} passed in {time.monotonic() - start:.1f} s", flush=True)
+        spent = machine.processor_seconds() - spent
+        print(f"-- {name} passed in {time.monotonic() - start:.1f} s, {spent:.1f} s of the emulator's processors", flush=True)
     return []
 
 
@@ -84,7 +85,7 @@ def run_form(form, only, planted, sources):
         arguments = f"{PATIENT} kmemleak=on slub_debug=-" if debug else f"{PATIENT} {POISON}"
     log_path = distribution.CACHE / f"{form}.log"
     print(f"kernel {release} on {accelerator(kernel)}, 2 processors; kernel log in {log_path}", flush=True)
-    with Machine(kernel, image, log_path, seconds, memory_mb=2048, arguments=arguments, speed=5 if debug else 1) as machine:
+    with Machine(kernel, image, log_path, seconds, memory_mb=2048, arguments=arguments, speed=5 if debug else 1, share=not debug) as machine:
         print(f"up after {time.monotonic() - machine.started:.1f} s", flush=True)
         if planted:
             plant(machine)

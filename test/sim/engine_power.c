@@ -4,8 +4,10 @@
  * sent and when it was answered, in operations of the disk. The log is one sequence, so whatever is found after a crash
  * must be the state after some prefix of what was sent, no shorter than what was acknowledged as durable (for a killed
  * process: as written): nothing acknowledged lost, no half mutation, nothing that was never sent. Payload indexes come and go
- * meanwhile; whatever of their files is found, in the end they answer as the payloads do.
+ * meanwhile; whatever of their files is found, in the end they answer as the payloads do. Dense names have graphs however few
+ * points there are; whatever of their files is found, each live point is linked with the code of its vector or waits in the tail.
  * VEX_SIM_STATES sets the number of crash states. */
+#include "unit/engine_graph_kit.h"
 #include "unit/engine_index_kit.h"
 
 #include "base/log.h"
@@ -54,6 +56,20 @@ static struct vex_collection *find(struct kit *kit, int name)
 
     return vex_engine_find(kit->engine, vex_str_c(names[name]), false, &collection, &err) == 0 ? collection
                                                                                                : NULL;
+}
+
+/* Graphs from the first vector on; one that was saved is loaded without being asked for. */
+static void force_graphs(struct vex_collection *collection)
+{
+    struct vex_err err;
+
+    if (vex_collection_open(collection, &err) != 0)
+        return;
+    pthread_rwlock_wrlock(&collection->lock);
+    for (uint32_t i = 0; i < collection->data.graphs->count; i++)
+        collection->data.graphs->entries[i]->settings.threshold_kb = 0;
+    vex_graph_set_look(collection->data.graphs, vex_rows_live_count(collection->data.rows));
+    pthread_rwlock_unlock(&collection->lock);
 }
 
 static bool step_catalog(struct kit *kit, struct state *state, int name)
@@ -111,6 +127,7 @@ static bool step_mutate(struct kit *kit, struct state *state, int name, struct k
     count = kit_random_mutation(&state->models[name], random, arena, ops, &expected);
     if (collection == NULL)
         return false;
+    force_graphs(collection);
     rc = kit_submit(&call, collection, ops, count, *ret_wait);
     vex_collection_unref(collection);
     if (rc != (*ret_wait ? expected : 0))
@@ -270,7 +287,7 @@ static bool same_indexes(struct vex_collection *collection, unsigned mask, char 
     return found == mask || kit_differs(why, size, "%u: indexes %llx, expected %llx", 0, found, mask);
 }
 
-/* Index files found after a crash: what each says it is complete to. */
+/* Files of indexes and graphs found after a crash: what each says it is complete to. */
 struct found_files {
     struct vex_io *io;
     char dir[VEX_PATH_MAX];
@@ -278,9 +295,13 @@ struct found_files {
         uint8_t uuid[16];
         uint64_t op;
     } file[64];
-    size_t count;
+    size_t count, graphs;
     uint8_t uuid[16];
 };
+
+#define INDEX_OP_AT   16
+#define GRAPH_MARK_AT 56
+static size_t graphs_seen;
 
 static int see_file(void *arg, const char *name)
 {
@@ -288,13 +309,16 @@ static int see_file(void *arg, const char *name)
     char path[VEX_PATH_MAX];
     struct vex_buf bytes;
     struct vex_err err;
+    bool graph = strncmp(name, "graph.", 6) == 0;
 
-    if (strncmp(name, "index.", 6) != 0 || strstr(name, ".tmp") != NULL || found->count == 64)
+    if ((!graph && strncmp(name, "index.", 6) != 0) || strstr(name, ".tmp") != NULL || found->count == 64)
         return 0;
     vex_file_join(path, found->dir, name);
     vex_buf_init(&bytes, NULL);
-    if (vex_file_read(found->io, path, 1 << 30, &bytes, &err) == 0 && bytes.len >= 24) {
-        memcpy(&found->file[found->count].op, bytes.ptr + 16, sizeof found->file[0].op);
+    if (vex_file_read(found->io, path, 1 << 30, &bytes, &err) == 0 && bytes.len >= 64) {
+        memcpy(&found->file[found->count].op, bytes.ptr + (graph ? GRAPH_MARK_AT : INDEX_OP_AT),
+               sizeof found->file[0].op);
+        found->graphs += graph;
         memcpy(found->file[found->count++].uuid, found->uuid, sizeof found->uuid);
     }
     vex_buf_done(&bytes);
@@ -326,7 +350,7 @@ static bool none_ahead(const struct found_files *found, struct kit *kit, char *w
             stats.last_op = UINT64_MAX;
         vex_collection_unref(collection);
         if (found->file[i].op > stats.last_op)
-            return kit_differs(why, size, "%u: an index is complete to operation %llu, the last is %llu", 0,
+            return kit_differs(why, size, "%u: a file is complete to operation %llu, the last is %llu", 0,
                                found->file[i].op, stats.last_op);
     }
     return true;
@@ -340,6 +364,23 @@ static bool right_indexes(struct kit *kit, char *why, size_t size)
         struct vex_err err;
         bool right = collection == NULL || (vex_collection_wait_indexes(collection, 0, &err) == 0 &&
                                             kit_indexes_right(collection, true, why, size));
+
+        vex_collection_unref(collection);
+        if (!right)
+            return false;
+    }
+    return true;
+}
+
+/* What is loaded and caught up: at once, and when nothing is left to be done. */
+static bool right_graphs(struct kit *kit, char *why, size_t size)
+{
+    for (int n = 0; n < NAMES; n++) {
+        struct vex_collection *collection = find(kit, n);
+        struct vex_err err;
+        bool right = collection == NULL || (kit_graphs_right(collection, false, why, size) &&
+                                            vex_collection_wait_graphs(collection, 0, &err) == 0 &&
+                                            kit_graphs_right(collection, true, why, size));
 
         vex_collection_unref(collection);
         if (!right)
@@ -400,7 +441,9 @@ static bool judge(const struct run *run, struct vex_sim *disk, size_t index, enu
     found.io->ops->list(found.io, "/data/collections", see_folder, &found);
     options(&kit, disk);
     fine = kit_open(&kit) == 0 && matches_prefix(run, &kit, index, promise, why, sizeof why) &&
-           none_ahead(&found, &kit, why, sizeof why) && right_indexes(&kit, why, sizeof why);
+           none_ahead(&found, &kit, why, sizeof why) && right_indexes(&kit, why, sizeof why) &&
+           right_graphs(&kit, why, sizeof why);
+    graphs_seen += found.graphs > 0;
     if (!fine && loud)
         fprintf(stderr, "crash at operation %zu, seed %llu: %s\n", index, (unsigned long long)seed, why);
     if (fine && again) {
@@ -468,8 +511,10 @@ static bool saved_is_durable(void)
     fine = fine && vex_collection_wait_indexes(collection, 0, &err) == 0 &&
            vex_collection_drain(collection, &err) == 0;
     if (fine) {
+        vex_graph_set_stop(collection->data.graphs);
         vex_collection_acquire(collection);
         vex_index_set_save(collection->data.indexes);
+        vex_graph_set_save(collection->data.graphs);
         vex_collection_release(collection);
     }
     disk = vex_sim_crash(run.sim, VEX_SIM_LOSE_ALL, 1);
@@ -478,12 +523,12 @@ static bool saved_is_durable(void)
     found.io = vex_sim_io(disk);
     found.io->ops->list(found.io, "/data/collections", see_folder, &found);
     options(&after, disk);
-    fine = fine && found.count > 0 && kit_open(&after) == 0;
+    fine = fine && found.count > found.graphs && kit_open(&after) == 0;
     if (fine) {
         fine = none_ahead(&found, &after, why, sizeof why) && right_indexes(&after, why, sizeof why);
         kit_close(&after);
     }
-    printf("an index saved before the log was synced: %s\n", fine ? "as it should be" : why);
+    printf("files saved before the log was synced: %s\n", fine ? "as it should be" : why);
     vex_sim_free(disk);
     vex_sim_free(run.sim);
     vex_arena_done(&arena);
@@ -542,7 +587,9 @@ int main(void)
         failures += bad;
         forget(&run);
     }
-    printf("%zu crash states of %zu runs, %zu wrong\n", total, runs, failures);
+    printf("%zu crash states of %zu runs, %zu wrong; %zu had files of graphs\n", total, runs, failures,
+           graphs_seen);
+    failures += graphs_seen < total / 4; /* else this tests little */
     failures += !saved_is_durable();
     for (size_t i = 0; i < sizeof plants / sizeof *plants; i++)
         failures += !plant_is_caught(&plants[i]);

@@ -275,22 +275,7 @@ static void test_metrics(void)
 {
     for (int distance = 0; distance < VEX_DISTANCE_COUNT; distance++)
         for (int element = 0; element < VEX_ELEMENT_COUNT; element++)
-            if (element != VEX_ELEMENT_U8 || distance != VEX_DISTANCE_COSINE)
-                live_through((enum vex_distance)distance, (enum vex_element)element);
-}
-
-/* Bytes are not normalised: the name has no graph and is searched as ever. */
-static void test_without(void)
-{
-    struct vex_nearest request = request_of(vectors[0]);
-
-    CU_ASSERT_FATAL(make("bytes", VEX_DISTANCE_COSINE, VEX_ELEMENT_U8));
-    put(0, 500, 1);
-    settle();
-    CU_ASSERT(!info().stands && !info().building);
-    CU_ASSERT(!walks(&request, 500));
-    CU_ASSERT_EQUAL(recall(NULL, 0), 1);
-    drop("bytes");
+            live_through((enum vex_distance)distance, (enum vex_element)element);
 }
 
 static void test_tail(void)
@@ -610,7 +595,6 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"metrics and elements", test_metrics},
-        {"without a graph", test_without},
         {"tail", test_tail},
         {"filters", test_filters},
         {"batch", test_batch},

@@ -435,13 +435,12 @@ static bool ask_groups(struct kit *kit, struct vex_filter *filter, const char *k
                                   .filter = filter,
                                   .limit = KIT_POINTS,
                                   .payload = {.kind = VEX_PAYLOAD_ALL}};
-    struct vex_groups request = {.nearest = nearest,
-                                 .scroll = scroll ? &in_order : NULL,
-                                 .by = kit_path(&arena, key),
-                                 .limit = limit,
-                                 .size = size};
+    struct vex_stage stage = {.kind = scroll ? VEX_STAGE_LIST : VEX_STAGE_NEAREST, .nearest = nearest};
+    struct vex_groups request = {.stage = &stage, .by = kit_path(&arena, key), .limit = limit, .size = size};
     good = scroll ? vex_read_scroll(kit->collection, &in_order, &context, &hits, &more, &next, &err) == 0
                   : vex_read_nearest(kit->collection, &nearest, 1, &context, &hits, &err) == 0;
+    for (size_t i = 0; good && scroll && i < hits.count; i++)
+        hits.hits[i].score = 1;
     good = good && vex_read_groups(kit->collection, &request, &context, &groups, &count, &err) == 0;
     if (good) {
         expect_groups(&hits, key, size);
@@ -480,8 +479,10 @@ static void test_lookup(void)
         CU_ASSERT_FATAL(kit_upsert(&plain, 50) == 0);
     vex_arena_init(&arena, 0);
     struct vex_read_context context = {.arena = &arena};
+    struct vex_stage stage = {.kind = VEX_STAGE_NEAREST,
+                              .nearest = {.query = {.values = query, .count = KIT_DIM, .rows = 1}}};
     struct vex_groups request = {
-        .nearest = {.query = {.values = query, .count = KIT_DIM, .rows = 1}},
+        .stage = &stage,
         .by = kit_path(&arena, "x"),
         .limit = 20,
         .size = 2,

@@ -38,7 +38,7 @@ static void compare_at(enum vex_distance distance, size_t stride, const struct v
     const uint8_t *four[4];
     uint32_t got[4];
 
-    vex_code_kernels_at(0, distance, &scalar);
+    vex_code_kernels_at(0, distance, VEX_CODES_7_BITS, &scalar);
     for (int kind = 0; kind < 4; kind++) {
         for (int i = 0; i < 5; i++)
             fill(codes + i * stride, stride, (kind + i) % 4);
@@ -61,7 +61,8 @@ static void test_kernels_equal(void)
     struct vex_code_kernels k;
 
     for (int distance = 0; distance < VEX_DISTANCE_COUNT; distance++)
-        for (uint32_t at = 0; vex_code_kernels_at(at, (enum vex_distance)distance, &k); at++)
+        for (uint32_t at = 0; vex_code_kernels_at(at, (enum vex_distance)distance, VEX_CODES_7_BITS, &k);
+             at++)
             for (size_t i = 0; i < sizeof strides / sizeof *strides; i++)
                 compare_at((enum vex_distance)distance, strides[i], &k);
 }
@@ -75,11 +76,11 @@ static void test_known_distances(void)
     memset(b, 64, sizeof b);
     a[0] = 70;
     b[0] = 60;
-    vex_code_kernels_at(0, VEX_DISTANCE_L2, &k);
+    vex_code_kernels_at(0, VEX_DISTANCE_L2, VEX_CODES_7_BITS, &k);
     CU_ASSERT_EQUAL(k.one(a, b, 64), 100);
-    vex_code_kernels_at(0, VEX_DISTANCE_L1, &k);
+    vex_code_kernels_at(0, VEX_DISTANCE_L1, VEX_CODES_7_BITS, &k);
     CU_ASSERT_EQUAL(k.one(a, b, 64), 10);
-    vex_code_kernels_at(0, VEX_DISTANCE_DOT, &k);
+    vex_code_kernels_at(0, VEX_DISTANCE_DOT, VEX_CODES_7_BITS, &k);
     CU_ASSERT_EQUAL(k.one(a, b, 64), (1u << 30) + 24); /* 6 times -4 */
 }
 
@@ -106,7 +107,7 @@ static void test_order_kept(void)
         uint32_t wrong = 0;
         for (int i = 0; i < COUNT * DIMENSIONS; i++)
             vectors[i] = 5.0f + draw_float() * 3.0f;
-        vex_codes_init(&codes, DIMENSIONS, (enum vex_distance)distance);
+        vex_codes_init(&codes, DIMENSIONS, (enum vex_distance)distance, NULL);
         CU_ASSERT_EQUAL(codes.stride, 128);
         CU_ASSERT_EQUAL(codes.scale, 0);
         vex_codes_train(&codes, vectors, COUNT);
@@ -130,7 +131,7 @@ static void test_odd_numbers(void)
     struct vex_codes codes;
     uint8_t code[64];
 
-    vex_codes_init(&codes, 4, VEX_DISTANCE_L2);
+    vex_codes_init(&codes, 4, VEX_DISTANCE_L2, NULL);
     vex_codes_train(&codes, vectors, 1);
     CU_ASSERT(codes.scale > 0 && isfinite(codes.scale));
     vex_codes_encode(&codes, vectors, code);
@@ -149,8 +150,8 @@ static void test_save_and_load(void)
     struct vex_cursor c;
     struct vex_buf out;
 
-    vex_codes_init(&codes, 3, VEX_DISTANCE_L2);
-    vex_codes_init(&again, 3, VEX_DISTANCE_L2);
+    vex_codes_init(&codes, 3, VEX_DISTANCE_L2, NULL);
+    vex_codes_init(&again, 3, VEX_DISTANCE_L2, NULL);
     vex_codes_train(&codes, sample, 2);
     vex_buf_init(&out, NULL);
     vex_codes_save(&codes, &out);

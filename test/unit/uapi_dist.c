@@ -150,7 +150,7 @@ static void test_variants_agree(void)
 static void test_values(void)
 {
     float query[DIM_MOST], vector[DIM_MOST], decoded[DIM_MOST];
-    static const size_t dims[] = {1, 2, 31, 32, 33, 100, 768, DIM_MOST};
+    static const size_t dims[] = {1, 2, 15, 16, 31, 32, 33, 100, 768, DIM_MOST};
     for (size_t i = 0; i < sizeof dims / sizeof *dims * VEX_ELEMENT_COUNT; i++) {
         size_t n = dims[i / VEX_ELEMENT_COUNT];
         enum vex_element e = (enum vex_element)(i % VEX_ELEMENT_COUNT);
@@ -174,6 +174,38 @@ static void test_values(void)
         CU_ASSERT_PTR_EQUAL(vex_dist(VEX_DISTANCE_COSINE, e), vex_dist(VEX_DISTANCE_DOT, e));
     }
     CU_ASSERT(strlen(vex_dist_name()) > 0);
+}
+
+/* Fewer dimensions than 16: what a plain loop over f32 gives, to the last bit. The scores are the public ones of
+ * Qdrant's tests for these vectors. */
+static void test_short(void)
+{
+    static const float points[4][4] = {{0.05f, 0.61f, 0.76f, 0.74f},
+                                       {0.19f, 0.81f, 0.75f, 0.11f},
+                                       {0.36f, 0.55f, 0.47f, 0.94f},
+                                       {0.18f, 0.01f, 0.85f, 0.80f}};
+    static const struct {
+        int a, b;
+        float score;
+    } pairs[] = {{0, 2, 1.4063001f}, {0, 3, 1.2531f}, {1, 0, 1.1550001f}, {2, 3, 1.2218001f}};
+    for (size_t t = 0; vex_dist_tables[t] != NULL; t++) {
+        if (!vex_dist_tables[t]->usable())
+            continue;
+        for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+            const void *four[4] = {points[0], points[pairs[i].b], points[2], points[pairs[i].b]};
+            float got[4];
+            vex_dist_tables[t]->fn4[VEX_DISTANCE_DOT][VEX_ELEMENT_F32](points[pairs[i].a], four, 4, got);
+            CU_ASSERT(got[1] == -pairs[i].score && got[3] == -pairs[i].score);
+        }
+    }
+    /* Rounded between: 1 + 2^-24 + 2^-24, and a product that a fused step would keep whole. */
+    float ones[15] = {1, 0x1p-12f, 0x1p-12f}, squares[15] = {1, 0x1p-12f, 0x1p-12f};
+    CU_ASSERT_EQUAL(vex_dist(VEX_DISTANCE_DOT, VEX_ELEMENT_F32)(ones, squares, 15), -1.0f);
+    float query[16] = {[0] = 4097, [1] = 16785409}, vector[16] = {[0] = 4097, [1] = -1};
+    CU_ASSERT_EQUAL(vex_dist(VEX_DISTANCE_DOT, VEX_ELEMENT_F32)(query, vector, 15), 0.0f);
+    float unit[2] = {0.6f, 0.8f};
+    CU_ASSERT_EQUAL(vex_dist_normalise(unit, 2), sqrtf(0.6f * 0.6f + 0.8f * 0.8f));
+    CU_ASSERT(unit[0] == 0.6f && unit[1] == 0.8f);
 }
 
 /* Infinite products of both signs: the farthest, not NaN. */
@@ -273,7 +305,7 @@ static void test_bytes(void)
 {
     const float from[] = {-5,     -0.0f,   0.49f, 0.5f,   0.51f, 1.5f, 2.5f,
                           254.5f, 254.51f, 255,   255.4f, 1e30f, NAN};
-    const uint8_t expected[] = {0, 0, 0, 0, 1, 2, 2, 254, 255, 255, 255, 255, 0};
+    const uint8_t expected[] = {0, 0, 0, 0, 0, 1, 2, 254, 254, 255, 255, 255, 0};
     uint8_t to[sizeof expected];
     float back[sizeof expected];
     vex_dist_encode(VEX_ELEMENT_U8, from, to, sizeof to);
@@ -314,6 +346,7 @@ int main(void)
     CU_pSuite suite = CU_add_suite("distances", NULL, NULL);
     CU_ADD_TEST(suite, test_variants_agree);
     CU_ADD_TEST(suite, test_values);
+    CU_ADD_TEST(suite, test_short);
     CU_ADD_TEST(suite, test_no_nan);
     CU_ADD_TEST(suite, test_half);
     CU_ADD_TEST(suite, test_lengths);

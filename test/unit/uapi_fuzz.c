@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     options = (struct fuzz_options){.requests = 30000, .seed = 20261121, .threads = 3, .calm = true};
     if (!parse(argc, argv) || mkdtemp(folder) == NULL)
         return 2;
-    options.folder = folder;
+    options.folders[options.folder_count++] = folder;
     vex_dev_double_reset();
     (void)vex_dev_embed_new();
     sys = &doubled;

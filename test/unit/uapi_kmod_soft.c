@@ -121,12 +121,12 @@ static void fill(float *query, void *vector, enum vex_element element, unsigned 
 
 static void test_distances(void)
 {
-    static const unsigned dims[] = {1, 2, 7, 8, 31, 32, 33, 64, 100, 255, 300};
+    static const unsigned dims[] = {1, 2, 7, 8, 13, 15, 16, 31, 32, 33, 64, 100, 255, 300};
     unsigned wrong = 0;
-    for (unsigned i = 0; i < 6000; i++) {
-        unsigned dimensions = dims[i % 11];
-        enum vex_element element = (enum vex_element)(i / 11 % 3);
-        enum vex_distance distance = (enum vex_distance)(i / 33 % 4);
+    for (unsigned i = 0; i < 9000; i++) {
+        unsigned dimensions = dims[i % 14];
+        enum vex_element element = (enum vex_element)(i / 14 % 3);
+        enum vex_distance distance = (enum vex_distance)(i / 42 % 4);
         float query[300], vector[300];
         fill(query, vector, element, dimensions, i % 5 == 0 ? 0 : 1);
         uint32_t bits[300], got;

@@ -157,6 +157,7 @@ static int change(void *arg, struct vex_config *config, struct vex_err *err)
     if (c->request->metadata.at != NULL)
         chroma.metadata = c->request->metadata;
     vex_chroma_config_change(&chroma, &c->request->settings);
+    vex_chroma_config_graph(config, &c->request->settings);
     vex_chroma_config_write(c->arena, config, &chroma);
     return 0;
 }

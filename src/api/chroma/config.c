@@ -116,6 +116,27 @@ void vex_chroma_config_change(struct vex_chroma_config *chroma, const struct vex
         chroma->embedding_function = not_null(settings->embedding_function);
 }
 
+static uint32_t whole(double value)
+{
+    return value <= 0 ? 0 : value >= UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+void vex_chroma_config_graph(struct vex_config *config, const struct vex_chroma_settings *settings)
+{
+    for (uint32_t i = 0; i < config->vector_count; i++) {
+        struct vex_graph_settings *graph = &config->vectors[i].graph;
+
+        if (config->vectors[i].name.len != 0)
+            continue;
+        if (settings->has[VEX_HNSW_MAX_NEIGHBORS])
+            graph->m = whole(settings->hnsw[VEX_HNSW_MAX_NEIGHBORS]);
+        if (settings->has[VEX_HNSW_EF_CONSTRUCTION])
+            graph->ef_construct = whole(settings->hnsw[VEX_HNSW_EF_CONSTRUCTION]);
+        if (settings->has[VEX_HNSW_EF_SEARCH])
+            graph->ef = whole(settings->hnsw[VEX_HNSW_EF_SEARCH]);
+    }
+}
+
 /* The old way to give parameters: "hnsw:*" keys of the metadata. */
 static int legacy_settings(struct vex_value metadata, struct vex_chroma_settings *ret, struct vex_err *err)
 {
@@ -178,10 +199,11 @@ int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_creat
         return vex_err_set(err, VEX_EBAD_INPUT,
                            "Cannot set both collection config and schema simultaneously");
     defaults(&chroma);
-    vex_chroma_config_change(&chroma, &legacy);
     bool schema_wins = says_something(&from_schema) || chosen_function(from_schema.embedding_function);
-    vex_chroma_config_change(&chroma, schema_wins ? &request->settings : &from_schema);
-    vex_chroma_config_change(&chroma, schema_wins ? &from_schema : &request->settings);
+    const struct vex_chroma_settings *order[] = {&legacy, schema_wins ? &request->settings : &from_schema,
+                                                 schema_wins ? &from_schema : &request->settings};
+    for (int i = 0; i < 3; i++)
+        vex_chroma_config_change(&chroma, order[i]);
     chroma.metadata = request->metadata;
     chroma.schema = request->schema;
 
@@ -194,6 +216,8 @@ int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_creat
         vex_config_unref(config);
         return rc;
     }
+    for (int i = 0; i < 3; i++)
+        vex_chroma_config_graph(config, order[i]);
     vex_chroma_config_write(arena, config, &chroma);
     *ret = config;
     return 0;

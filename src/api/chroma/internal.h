@@ -23,6 +23,8 @@ int vex_chroma_config_new(struct vex_arena *arena, const struct vex_chroma_creat
                           struct vex_config **ret, struct vex_err *err);
 /* Sets over a configuration what an update gives. */
 void vex_chroma_config_change(struct vex_chroma_config *chroma, const struct vex_chroma_settings *settings);
+/* What the settings say of the graph of the default vector. */
+void vex_chroma_config_graph(struct vex_config *config, const struct vex_chroma_settings *settings);
 
 /* Types of values in a schema, as bits of struct vex_chroma_config.keys. */
 enum {

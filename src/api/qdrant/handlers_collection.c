@@ -177,33 +177,66 @@ static const char *time_left(struct vex_call *call, const struct vex_index_info 
     return vex_arena_printf(&call->arena, ", about %.0f s left", (double)info->left_ns / 1e9);
 }
 
+static void warn(struct vex_call *call, Qdrant__CollectionInfo *out, const char *text)
+{
+    Qdrant__CollectionWarning *warning =
+        VEX_MESSAGE(call, Qdrant__CollectionWarning, qdrant__collection_warning__descriptor);
+
+    warning->message = vex_arena_strndup(&call->arena, text, strlen(text));
+    out->warnings[out->n_warnings++] = warning;
+}
+
+static bool stores_inline(const Qdrant__HnswConfigDiff *all, const Qdrant__HnswConfigDiff *own)
+{
+    if (own != NULL && own->has_inline_storage)
+        return own->inline_storage;
+    return all != NULL && all->has_inline_storage && all->inline_storage;
+}
+
+/* Settings that have no effect with one another, in the peer's words. */
+static void lift_conflicts(struct vex_call *call, const struct vex_config *config,
+                           const Qdrant__CollectionConfig *doc, Qdrant__CollectionInfo *out)
+{
+    for (uint32_t i = 0; i < config->vector_count; i++) {
+        const struct vex_vector_params *v = &config->vectors[i];
+        const Qdrant__VectorParams *own = vex_doc_find_vector(doc, v->name);
+        bool quantized =
+            doc->quantization_config != NULL || (own != NULL && own->quantization_config != NULL);
+
+        if (v->kind == VEX_VECTOR_SPARSE ||
+            !stores_inline(doc->hnsw_config, own != NULL ? own->hnsw_config : NULL) ||
+            (v->kind == VEX_VECTOR_DENSE && quantized))
+            continue;
+        warn(call, out,
+             vex_arena_printf(&call->arena,
+                              "The `hnsw_config.inline_storage` option for vector '" VEX_STR_FMT
+                              "' %s. This option will be ignored.",
+                              VEX_STR_ARG(v->name),
+                              v->kind == VEX_VECTOR_MULTI ? "is not compatible with multivectors"
+                                                          : "requires quantization to be enabled"));
+    }
+}
+
 /* What goes on in the background is told in words: the schema has no field for it. */
 static void lift_progress(struct vex_call *call, const struct vex_index_info *infos, uint32_t count,
                           bool automatic, Qdrant__CollectionInfo *out)
 {
-    out->warnings = VEX_ARENA_ARRAY(&call->arena, Qdrant__CollectionWarning *, count + 1);
     for (uint32_t i = 0; i < count; i++) {
         const struct vex_index_info *info = &infos[i];
-        Qdrant__CollectionWarning *warning;
         double done = info->total != 0 ? 100.0 * (double)info->done / (double)info->total : 0;
 
         if (info->ready)
             continue;
-        warning = VEX_MESSAGE(call, Qdrant__CollectionWarning, qdrant__collection_warning__descriptor);
-        warning->message = vex_arena_printf(
-            &call->arena, "the payload index of \"" VEX_STR_FMT "\" is being built: %.0f %% done%s",
-            VEX_STR_ARG(info->field), done < 100 ? done : 100, time_left(call, info));
-        out->warnings[out->n_warnings++] = warning;
-    }
-    if (out->n_warnings != 0)
         out->status = QDRANT__COLLECTION_STATUS__Yellow;
-    if (!automatic)
-        return;
-    out->warnings[out->n_warnings] =
-        VEX_MESSAGE(call, Qdrant__CollectionWarning, qdrant__collection_warning__descriptor);
-    out->warnings[out->n_warnings++]->message =
-        vex_arena_printf(&call->arena, "fields that are often filtered on without a payload index get one "
-                                       "automatically (engine.auto_index)");
+        warn(call, out,
+             vex_arena_printf(&call->arena,
+                              "the payload index of \"" VEX_STR_FMT "\" is being built: %.0f %% done%s",
+                              VEX_STR_ARG(info->field), done < 100 ? done : 100, time_left(call, info)));
+    }
+    if (automatic)
+        warn(call, out,
+             "fields that are often filtered on without a payload index get one automatically "
+             "(engine.auto_index)");
 }
 
 static int lift_graphs(struct vex_call *call, struct vex_collection *collection, Qdrant__CollectionInfo *out)
@@ -248,6 +281,9 @@ static int lift_info(struct vex_call *call, struct vex_collection *collection,
     out->created_at->seconds = (int64_t)(info->created_us / 1000000);
     out->created_at->nanos = (int32_t)(info->created_us % 1000000 * 1000);
     lift_schema(call, info->config, indexes, index_count, out);
+    out->warnings = VEX_ARENA_ARRAY(&call->arena, Qdrant__CollectionWarning *,
+                                    index_count + info->config->vector_count + 1);
+    lift_conflicts(call, info->config, doc, out);
     lift_progress(call, indexes, index_count, automatic, out);
     return lift_graphs(call, collection, out);
 }

@@ -1,5 +1,6 @@
 /* Handlers of grouped searches and queries. Their messages hold a plain search or query with a few fields more, so that part is
  * rewritten as one and lowered as such. */
+#include "api/qdrant/legacy.h"
 #include "api/qdrant/read.h"
 #include "api/qdrant/search.h"
 
@@ -8,8 +9,7 @@
 
 struct groups_read {
     struct vex_qread base;
-    struct vex_lowered_query query;
-    struct vex_scroll scroll;
+    struct vex_stage stage;
     struct vex_groups groups;
 };
 
@@ -17,13 +17,14 @@ struct groups_read {
 struct source {
     const char *collection_name, *group_by;
     const Qdrant__WithLookup *lookup;
-    bool has_timeout, older; /* older: a search */
+    bool has_timeout, is_query;
     uint64_t timeout, limit, size;
     const Qdrant__Filter *filter;
     const Qdrant__SearchParams *params;
+    Qdrant__QueryPoints plain; /* is_query */
 };
 
-static int lower_search(struct vex_call *call, struct source *ret, struct vex_lowered_query *query)
+static int lower_search(struct vex_call *call, struct source *ret, struct vex_stage *stage)
 {
     const Qdrant__SearchPointGroups *in = call->request;
     Qdrant__SearchPoints plain = QDRANT__SEARCH_POINTS__INIT;
@@ -32,7 +33,6 @@ static int lower_search(struct vex_call *call, struct source *ret, struct vex_lo
                            .group_by = in->group_by,
                            .lookup = in->with_lookup,
                            .has_timeout = in->has_timeout,
-                           .older = true,
                            .timeout = in->timeout,
                            .limit = in->limit,
                            .size = in->group_size,
@@ -49,35 +49,77 @@ static int lower_search(struct vex_call *call, struct source *ret, struct vex_lo
     plain.vector_name = in->vector_name;
     plain.with_vectors = in->with_vectors;
     plain.sparse_indices = in->sparse_indices;
-    return vex_lower_search(call, &plain, query);
+    return vex_lower_search(call, &plain, stage);
 }
 
-static int lower_query(struct vex_call *call, struct source *ret, struct vex_lowered_query *query)
+static bool has_candidates(const Qdrant__Query *query)
 {
-    const Qdrant__QueryPointGroups *in = call->request;
-    Qdrant__QueryPoints plain = QDRANT__QUERY_POINTS__INIT;
+    return query->nearest_with_mmr->mmr != NULL && query->nearest_with_mmr->mmr->has_candidates_limit;
+}
+
+/* A limit that nobody gave is that of the answer, which groups have not. */
+static void widen_mmr(const Qdrant__Query *query, struct vex_stage *stage)
+{
+    if (stage->kind == VEX_STAGE_MMR && !has_candidates(query))
+        stage->candidates = VEX_MMR_CANDIDATES_MAX;
+}
+
+/* Prefetches have to find all that might belong to a group. */
+static void widen(Qdrant__PrefetchQuery *const *prefetch, struct vex_stage *stage)
+{
+    for (uint32_t i = 0; i < stage->prefetch_count; i++) {
+        stage->prefetch[i].nearest.limit = UINT64_MAX;
+        widen_mmr(prefetch[i]->query, &stage->prefetch[i]);
+        widen(prefetch[i]->prefetch, &stage->prefetch[i]);
+    }
+}
+
+static int lower_query(struct vex_call *call, const Qdrant__QueryPointGroups *in, struct source *ret,
+                       struct vex_stage *stage)
+{
+    Qdrant__QueryPoints *plain = &ret->plain;
+    int code;
 
     *ret = (struct source){.collection_name = in->collection_name,
                            .group_by = in->group_by,
                            .lookup = in->with_lookup,
                            .has_timeout = in->has_timeout,
+                           .is_query = true,
                            .timeout = in->timeout,
                            .limit = in->has_limit ? in->limit : GROUPS_DEFAULT,
                            .size = in->has_group_size ? in->group_size : SIZE_DEFAULT,
                            .filter = in->filter,
                            .params = in->params};
-    plain.n_prefetch = in->n_prefetch;
-    plain.prefetch = in->prefetch;
-    plain.query = in->query;
-    plain.using_ = in->using_;
-    plain.filter = in->filter;
-    plain.params = in->params;
-    plain.has_score_threshold = in->has_score_threshold;
-    plain.score_threshold = in->score_threshold;
-    plain.with_payload = in->with_payload;
-    plain.with_vectors = in->with_vectors;
-    plain.lookup_from = in->lookup_from;
-    return vex_lower_query(call, &plain, query);
+    qdrant__query_points__init(plain);
+    plain->n_prefetch = in->n_prefetch;
+    plain->prefetch = in->prefetch;
+    plain->query = in->query;
+    plain->using_ = in->using_;
+    plain->filter = in->filter;
+    plain->params = in->params;
+    plain->has_score_threshold = in->has_score_threshold;
+    plain->score_threshold = in->score_threshold;
+    plain->with_payload = in->with_payload;
+    plain->with_vectors = in->with_vectors;
+    plain->lookup_from = in->lookup_from;
+    code = vex_lower_query(call, plain, stage);
+    if (code < 0)
+        return code;
+    widen_mmr(in->query, stage);
+    widen(in->prefetch, stage);
+    return 0;
+}
+
+static int lower_any(struct vex_call *call, struct source *ret, struct vex_stage *stage)
+{
+    const ProtobufCMessage *request = call->request;
+    const Qdrant__QueryPointGroups *query = call->request;
+
+    if (request->descriptor == &qdrant__search_point_groups__descriptor)
+        return lower_search(call, ret, stage);
+    if (request->descriptor == &qdrant__recommend_point_groups__descriptor)
+        query = vex_legacy_recommend_groups(call, call->request);
+    return query == NULL ? call->err.code : lower_query(call, query, ret, stage);
 }
 
 static int lower_lookup(struct vex_call *call, const Qdrant__WithLookup *in, struct groups_read *read)
@@ -106,8 +148,7 @@ static int check_strict(struct vex_call *call, const struct groups_read *read, c
                                        .filter = in->filter,
                                        .params = in->params,
                                        .group_by = in->group_by,
-                                       .vectors = !in->older && read->query.kind == VEX_QUERY_NEAREST,
-                                       .using = read->query.nearest.using};
+                                       .using = read->stage.nearest.using};
     struct vex_strict strict;
     uint64_t tokens = 0;
     int code = vex_strict_open(call, read->base.collection, &strict);
@@ -117,8 +158,10 @@ static int check_strict(struct vex_call *call, const struct groups_read *read, c
     if (__builtin_mul_overflow(in->limit, in->size, &question.limit))
         question.limit = UINT64_MAX;
     if ((code = vex_strict_timeout(call, &strict, in->has_timeout, in->timeout)) == 0 &&
-        (code = vex_strict_read(call, &strict, &question)) == 0 && strict.limits->has_read_rate_limit &&
-        (code = vex_search_tokens(call, read->base.collection, &read->query, in->filter, &tokens)) == 0)
+        (code = in->is_query ? vex_search_strict(call, &strict, &in->plain, &question)
+                             : vex_strict_read(call, &strict, &question)) == 0 &&
+        strict.limits->has_read_rate_limit &&
+        (code = vex_search_tokens(call, read->base.collection, &read->stage, &tokens)) == 0)
         code = vex_strict_consume(call, &strict, VEX_RATE_READ, tokens);
     vex_strict_done(&strict);
     return code;
@@ -126,28 +169,19 @@ static int check_strict(struct vex_call *call, const struct groups_read *read, c
 
 static int lower_groups(struct vex_call *call, void *state)
 {
-    const ProtobufCMessage *request = call->request;
     struct groups_read *read = state;
     struct vex_groups *g = &read->groups;
     struct source in;
     int code;
 
-    code = request->descriptor == &qdrant__search_point_groups__descriptor
-               ? lower_search(call, &in, &read->query)
-               : lower_query(call, &in, &read->query);
-    if (code < 0 || (code = vex_lower_path(call, in.group_by, &g->by)) < 0 ||
+    if ((code = lower_any(call, &in, &read->stage)) < 0 ||
+        (code = vex_lower_path(call, in.group_by, &g->by)) < 0 ||
         (code = vex_qread_begin(call, &read->base, in.collection_name, in.has_timeout, in.timeout)) < 0 ||
         (code = check_strict(call, read, &in)) < 0 || (code = lower_lookup(call, in.lookup, read)) < 0)
         return code;
-    if (read->query.kind == VEX_QUERY_TEXT)
-        return vex_qdrant_unbuilt_part(call, "text query in groups");
-    g->nearest = read->query.nearest;
+    g->stage = &read->stage;
     g->limit = in.limit;
     g->size = in.size;
-    if (read->query.kind != VEX_QUERY_NEAREST) {
-        read->scroll = vex_lowered_scroll(&read->query);
-        g->scroll = &read->scroll;
-    }
     return 0;
 }
 
@@ -156,7 +190,7 @@ uint64_t vex_qdrant_cost_groups(struct vex_service *service, struct vex_call *ca
     struct groups_read *read = vex_qread_lowered(call, sizeof *read, lower_groups);
 
     (void)service;
-    return read->base.code < 0 ? 0 : 2 * vex_search_cost(call, read->base.collection, &read->query, 1);
+    return read->base.code < 0 ? 0 : 2 * vex_search_cost(call, read->base.collection, &read->stage, 1);
 }
 
 static Qdrant__GroupId *lift_group_id(struct vex_call *call, struct vex_value id)
@@ -191,13 +225,9 @@ static Qdrant__PointGroup *lift_group(struct vex_call *call, const struct groups
 {
     Qdrant__PointGroup *out = VEX_MESSAGE(call, Qdrant__PointGroup, qdrant__point_group__descriptor);
 
-    for (size_t i = 0; read->groups.scroll != NULL && i < group->hits.count; i++) {
-        group->hits.hits[i].score = 1;
-        group->hits.hits[i].version = 0;
-    }
     out->id = lift_group_id(call, group->id);
     out->n_hits = group->hits.count;
-    out->hits = vex_lift_scored(call, &group->hits, read->query.nearest.vectors.kind != VEX_VECTORS_NONE);
+    out->hits = vex_lift_scored(call, &group->hits, read->stage.nearest.vectors.kind != VEX_VECTORS_NONE);
     if (group->has_lookup) {
         struct vex_hits one = {.hits = &group->lookup, .count = 1};
 

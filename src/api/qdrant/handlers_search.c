@@ -1,80 +1,110 @@
-/* Handlers of searches and queries, single and batched: four requests and one way. They differ in the type of their messages
- * only, and in what a batch may hold. */
+/* Handlers of searches, recommendations, discoveries and queries, single and batched: eight requests and one way. They differ in the
+ * type of their messages only, and in what a batch may hold; recommendations and discoveries are rewritten as queries. */
+#include "api/qdrant/legacy.h"
 #include "api/qdrant/read.h"
 #include "api/qdrant/search.h"
 
 struct scored_read {
     struct vex_qread base;
-    struct vex_lowered_query *list;
+    struct vex_stage *list;
+    const Qdrant__QueryPoints **queries; /* beside list; NULL: a search */
     uint32_t count;
 };
 
-/* A request's queries: of the older or the newer type, one or a list. */
+/* A request's queries: of one of four types, one or a list. */
 struct source {
     const char *collection_name;
     bool has_timeout, batch;
     uint64_t timeout;
     size_t count;
-    const Qdrant__SearchPoints *search;
-    const Qdrant__QueryPoints *query;
-    Qdrant__SearchPoints *const *searches;
-    Qdrant__QueryPoints *const *queries;
+    const ProtobufCMessageDescriptor *type; /* of each */
+    void *const *list;                      /* NULL: the request itself is it */
 };
 
-#define COMMON(in, is_batch, n)                                                                              \
-    .collection_name = (in)->collection_name, .has_timeout = (in)->has_timeout, .timeout = (in)->timeout,    \
-    .batch = is_batch, .count = (n)
+#define COMMON(in)                                                                                           \
+    .collection_name = (in)->collection_name, .has_timeout = (in)->has_timeout, .timeout = (in)->timeout
+#define BATCH(in, member, of)                                                                                \
+    COMMON(in), .batch = true, .count = (in)->n_##member, .list = (void *const *)(in)->member,               \
+                .type = &qdrant__##of##__descriptor
+
+static struct source batch_of(const struct vex_call *call)
+{
+    const ProtobufCMessage *request = call->request;
+    const Qdrant__SearchBatchPoints *searches = call->request;
+    const Qdrant__RecommendBatchPoints *recommends = call->request;
+    const Qdrant__DiscoverBatchPoints *discovers = call->request;
+    const Qdrant__QueryBatchPoints *queries = call->request;
+
+    if (request->descriptor == &qdrant__search_batch_points__descriptor)
+        return (struct source){BATCH(searches, search_points, search_points)};
+    if (request->descriptor == &qdrant__recommend_batch_points__descriptor)
+        return (struct source){BATCH(recommends, recommend_points, recommend_points)};
+    if (request->descriptor == &qdrant__discover_batch_points__descriptor)
+        return (struct source){BATCH(discovers, discover_points, discover_points)};
+    return (struct source){BATCH(queries, query_points, query_points)};
+}
 
 static struct source source_of(const struct vex_call *call)
 {
     const ProtobufCMessage *request = call->request;
     const Qdrant__SearchPoints *search = call->request;
+    const Qdrant__RecommendPoints *recommend = call->request;
+    const Qdrant__DiscoverPoints *discover = call->request;
     const Qdrant__QueryPoints *query = call->request;
-    const Qdrant__SearchBatchPoints *searches = call->request;
-    const Qdrant__QueryBatchPoints *queries = call->request;
 
     if (request->descriptor == &qdrant__search_points__descriptor)
-        return (struct source){COMMON(search, false, 1), .search = search};
+        return (struct source){COMMON(search), .count = 1, .type = request->descriptor};
+    if (request->descriptor == &qdrant__recommend_points__descriptor)
+        return (struct source){COMMON(recommend), .count = 1, .type = request->descriptor};
+    if (request->descriptor == &qdrant__discover_points__descriptor)
+        return (struct source){COMMON(discover), .count = 1, .type = request->descriptor};
     if (request->descriptor == &qdrant__query_points__descriptor)
-        return (struct source){COMMON(query, false, 1), .query = query};
-    if (request->descriptor == &qdrant__search_batch_points__descriptor)
-        return (struct source){COMMON(searches, true, searches->n_search_points),
-                               .searches = searches->search_points};
-    return (struct source){COMMON(queries, true, queries->n_query_points), .queries = queries->query_points};
+        return (struct source){COMMON(query), .count = 1, .type = request->descriptor};
+    return batch_of(call);
 }
 
-/* The i-th, when it is of the older type; else NULL. */
-static const Qdrant__SearchPoints *search_at(const struct source *in, size_t i)
+static const void *message_at(const struct vex_call *call, const struct source *in, size_t i)
 {
-    return in->searches != NULL ? in->searches[i] : in->search;
-}
-
-static const Qdrant__QueryPoints *query_at(const struct source *in, size_t i)
-{
-    return in->queries != NULL ? in->queries[i] : in->query;
+    return in->list != NULL ? in->list[i] : call->request;
 }
 
 /* ---- lowering ---- */
 
-static int lower_at(struct vex_call *call, const struct source *in, size_t i, struct vex_lowered_query *ret)
+/* A message as a query; NULL: err says what is wrong with it. */
+static const Qdrant__QueryPoints *query_of(struct vex_call *call, const struct source *in,
+                                           const void *message)
 {
-    const Qdrant__SearchPoints *search = search_at(in, i);
-
-    return search != NULL ? vex_lower_search(call, search, ret) : vex_lower_query(call, query_at(in, i), ret);
+    if (in->type == &qdrant__recommend_points__descriptor)
+        return vex_legacy_recommend(call, message);
+    if (in->type == &qdrant__discover_points__descriptor)
+        return vex_legacy_discover(call, message);
+    return message;
 }
 
-static struct vex_strict_read question_at(const struct source *in, size_t i,
-                                          const struct vex_lowered_query *q)
+static int lower_at(struct vex_call *call, const struct source *in, size_t i, struct scored_read *read)
 {
-    const Qdrant__SearchPoints *search = search_at(in, i);
-    const Qdrant__QueryPoints *query = query_at(in, i);
+    const void *message = message_at(call, in, i);
 
-    return (struct vex_strict_read){.has_limit = true,
-                                    .limit = q->nearest.limit,
-                                    .filter = search != NULL ? search->filter : query->filter,
-                                    .params = search != NULL ? search->params : query->params,
-                                    .vectors = query != NULL && q->kind == VEX_QUERY_NEAREST,
-                                    .using = q->nearest.using};
+    if (in->type == &qdrant__search_points__descriptor)
+        return vex_lower_search(call, message, &read->list[i]);
+    read->queries[i] = query_of(call, in, message);
+    return read->queries[i] == NULL ? call->err.code
+                                    : vex_lower_query(call, read->queries[i], &read->list[i]);
+}
+
+static int check_one(struct vex_call *call, const struct vex_strict *strict, const struct scored_read *read,
+                     const struct source *in, size_t i)
+{
+    const Qdrant__QueryPoints *query = read->queries[i];
+    const Qdrant__SearchPoints *search = message_at(call, in, i);
+    struct vex_strict_read question = {.has_limit = true,
+                                       .limit = read->list[i].nearest.limit,
+                                       .filter = query != NULL ? query->filter : search->filter,
+                                       .params = query != NULL ? query->params : search->params,
+                                       .using = read->list[i].nearest.using};
+
+    return query != NULL ? vex_search_strict(call, strict, query, &question)
+                         : vex_strict_read(call, strict, &question);
 }
 
 static int check_strict(struct vex_call *call, const struct scored_read *read, const struct source *in)
@@ -89,11 +119,9 @@ static int check_strict(struct vex_call *call, const struct scored_read *read, c
     if (code == 0 && in->batch)
         code = vex_strict_batch(call, &strict, in->count);
     for (size_t i = 0; code == 0 && i < in->count; i++) {
-        struct vex_strict_read question = question_at(in, i, &read->list[i]);
-
-        code = vex_strict_read(call, &strict, &question);
+        code = check_one(call, &strict, read, in, i);
         if (code == 0 && strict.limits->has_read_rate_limit) {
-            code = vex_search_tokens(call, read->base.collection, &read->list[i], question.filter, &more);
+            code = vex_search_tokens(call, read->base.collection, &read->list[i], &more);
             tokens += more;
         }
     }
@@ -110,11 +138,13 @@ static int lower_scored(struct vex_call *call, void *state)
     int code;
 
     read->list = vex_arena_try(&call->arena, (in.count + 1) * sizeof *read->list);
+    read->queries = vex_arena_try(&call->arena, (in.count + 1) * sizeof *read->queries);
     read->count = (uint32_t)in.count;
-    if (read->list == NULL || in.count > UINT32_MAX)
+    if (read->list == NULL || read->queries == NULL || in.count > UINT32_MAX)
         return vex_err_set(&call->err, VEX_ETOO_LARGE, "too many queries in one request");
+    memset(read->queries, 0, in.count * sizeof *read->queries);
     for (size_t i = 0; i < in.count; i++)
-        if ((code = lower_at(call, &in, i, &read->list[i])) < 0)
+        if ((code = lower_at(call, &in, i, read)) < 0)
             return code;
     code = vex_qread_begin(call, &read->base, in.collection_name, in.has_timeout, in.timeout);
     return code < 0 ? code : check_strict(call, read, &in);
@@ -144,26 +174,14 @@ static int find_ids(struct vex_call *call, const struct scored_read *read)
     return 0;
 }
 
-/* Runs of nearest queries go to the engine together, so that they see one version. */
 static int answer_queries(struct vex_call *call, const struct scored_read *read, struct vex_hits *ret)
 {
     struct vex_read_context context = vex_qread_context(call, &read->base);
-    struct vex_nearest *requests = VEX_ARENA_ARRAY(&call->arena, struct vex_nearest, read->count + 1);
-    const struct vex_lowered_query *list = read->list;
     int code = find_ids(call, read);
 
-    for (uint32_t i = 0, n; code == 0 && i < read->count; i += n) {
-        n = 1;
-        if (list[i].kind != VEX_QUERY_NEAREST) {
-            code = vex_search_list(call, read->base.collection, &list[i], &context, &ret[i]);
-            continue;
-        }
-        requests[0] = list[i].nearest;
-        for (; i + n < read->count && list[i + n].kind == VEX_QUERY_NEAREST; n++)
-            requests[n] = list[i + n].nearest;
-        code = vex_read_nearest(read->base.collection, requests, n, &context, &ret[i], &call->err);
-    }
-    return code;
+    return code < 0
+               ? code
+               : vex_read_query(read->base.collection, read->list, read->count, &context, ret, &call->err);
 }
 
 static Qdrant__ScoredPoint **lift_at(struct vex_call *call, const struct scored_read *read,

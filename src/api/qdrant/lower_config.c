@@ -1,6 +1,7 @@
 /* Lowering configurations: the vectors become the engine's typed ones, all the rest is kept as the document
  * the client wrote, a packed CollectionConfig. Defaults are not stored: they are filled in where the
  * configuration is shown. */
+#include "api/qdrant/lower_params.h"
 #include "api/qdrant/strict.h"
 
 int vex_lower_distance(struct vex_call *call, int in, enum vex_distance *ret)
@@ -154,7 +155,23 @@ static void lower_graphs(struct vex_config *config, const Qdrant__CollectionConf
                 optimizer->indexing_threshold != 0 ? optimizer->indexing_threshold : VEX_GRAPH_THRESHOLD_OFF;
         lower_hnsw(doc->hnsw_config, &settings);
         lower_hnsw(own != NULL ? own->hnsw_config : NULL, &settings);
+        settings.codes =
+            vex_lower_codes(own != NULL ? own->quantization_config : NULL, doc->quantization_config);
         config->vectors[i].graph = settings;
+    }
+}
+
+/* And how sparse names are scored. */
+static void lower_modifiers(struct vex_config *config, const Qdrant__CollectionConfig *doc)
+{
+    const Qdrant__SparseVectorConfig *in = doc->params != NULL ? doc->params->sparse_vectors_config : NULL;
+
+    for (size_t i = 0; in != NULL && i < in->n_map; i++) {
+        const struct vex_vector_params *params = vex_config_vector(config, vex_str_c(in->map[i]->key));
+        const Qdrant__SparseVectorParams *own = in->map[i]->value;
+
+        if (params != NULL && params->kind == VEX_VECTOR_SPARSE && own != NULL && own->has_modifier)
+            config->vectors[params - config->vectors].idf = own->modifier == QDRANT__MODIFIER__Idf;
     }
 }
 
@@ -166,6 +183,7 @@ void vex_qdrant_set_doc(struct vex_call *call, struct vex_config *config, const 
     protobuf_c_message_pack(&doc->base, bytes);
     vex_config_set_doc(config, VEX_DOC_QDRANT, vex_str((const char *)bytes, len));
     lower_graphs(config, doc);
+    lower_modifiers(config, doc);
 }
 
 int vex_lower_create(struct vex_call *call, const Qdrant__CreateCollection *in, struct vex_config *config)

@@ -1,5 +1,5 @@
 /* Lowering vectors and points of writes, and vectors of queries. Values stay where the message has them. */
-#include "api/qdrant/qdrant.h"
+#include "api/qdrant/bm25.h"
 
 static int lower_dense(const float *values, size_t count, struct vex_vector_value *ret)
 {
@@ -41,8 +41,11 @@ static int lower_multi(struct vex_call *call, const Qdrant__MultiDenseVector *in
     return 0;
 }
 
-static int no_inference(struct vex_call *call)
+/* There is one model of our own; others are somebody else's service. */
+static int infer(struct vex_call *call, const Qdrant__Document *in, bool query, struct vex_vector_value *ret)
 {
+    if (in != NULL && vex_bm25_is_model(in->model))
+        return vex_bm25_embed(call, in, query, ret);
     return vex_err_set(&call->err, VEX_EINTERNAL,
                        "InferenceService URL not configured - please provide valid address in config");
 }
@@ -78,8 +81,10 @@ int vex_lower_vector(struct vex_call *call, const Qdrant__Vector *in, struct vex
         return lower_multi(call, in->multi_dense, ret);
     case QDRANT__VECTOR__VECTOR__NOT_SET:
         return lower_flat(call, in, ret);
+    case QDRANT__VECTOR__VECTOR_DOCUMENT:
+        return infer(call, in->document, false, ret);
     default:
-        return no_inference(call);
+        return infer(call, NULL, false, ret);
     }
 }
 
@@ -95,8 +100,10 @@ int vex_lower_vector_input(struct vex_call *call, const Qdrant__VectorInput *in,
         return lower_multi(call, in->multi_dense, ret);
     case QDRANT__VECTOR_INPUT__VARIANT__NOT_SET:
         return vex_qdrant_malformed(call, "VectorInput variant is missing");
+    case QDRANT__VECTOR_INPUT__VARIANT_DOCUMENT:
+        return infer(call, in->document, true, ret);
     default:
-        return no_inference(call);
+        return infer(call, NULL, true, ret);
     }
 }
 

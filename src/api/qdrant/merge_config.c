@@ -164,22 +164,41 @@ static int merge_vectors(struct vex_call *call, const Qdrant__VectorsConfigDiff 
     return code;
 }
 
+/* Where the document has the parameters of a sparse vector; made when there are none. */
+static Qdrant__SparseVectorParams **doc_sparse(struct vex_call *call, Qdrant__CollectionConfig *doc,
+                                               struct vex_str name)
+{
+    Qdrant__SparseVectorConfig *map = doc->params->sparse_vectors_config;
+    Qdrant__SparseVectorConfig__MapEntry *entry, **list;
+
+    for (size_t i = 0; map != NULL && i < map->n_map; i++)
+        if (vex_str_eq_c(name, map->map[i]->key))
+            return &map->map[i]->value;
+    if (map == NULL)
+        map = doc->params->sparse_vectors_config =
+            VEX_MESSAGE(call, Qdrant__SparseVectorConfig, qdrant__sparse_vector_config__descriptor);
+    entry = VEX_MESSAGE(call, Qdrant__SparseVectorConfig__MapEntry,
+                        qdrant__sparse_vector_config__map_entry__descriptor);
+    entry->key = vex_arena_strndup(&call->arena, name.ptr, name.len);
+    list = VEX_ARENA_ARRAY(&call->arena, Qdrant__SparseVectorConfig__MapEntry *, map->n_map + 1);
+    if (map->n_map != 0)
+        memcpy(list, map->map, map->n_map * sizeof *list);
+    list[map->n_map++] = entry;
+    map->map = list;
+    return &entry->value;
+}
+
 static int merge_sparse(struct vex_call *call, const Qdrant__SparseVectorConfig *in,
                         const struct vex_config *config, Qdrant__CollectionConfig *doc)
 {
     for (size_t i = 0; in != NULL && i < in->n_map; i++) {
         struct vex_str name = vex_str_c(in->map[i]->key != NULL ? in->map[i]->key : "");
         const struct vex_vector_params *params = vex_config_vector(config, name);
-        Qdrant__SparseVectorConfig *map = doc->params->sparse_vectors_config;
-        size_t at = 0;
 
         if (params == NULL || params->kind != VEX_VECTOR_SPARSE)
             return vex_err_set(&call->err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT,
                                VEX_STR_ARG(name));
-        while (map != NULL && at < map->n_map && !vex_str_eq_c(name, map->map[at]->key))
-            at++;
-        if (map != NULL && at < map->n_map)
-            MERGE(map->map[at]->value, in->map[i]->value);
+        MERGE(*doc_sparse(call, doc, name), in->map[i]->value);
     }
     return 0;
 }

@@ -71,19 +71,9 @@ int vex_lower_selector(struct vex_call *call, const Qdrant__PointsSelector *in, 
                        struct vex_selector *ret);
 int vex_lower_operation(struct vex_call *call, const Qdrant__PointsUpdateOperation *in, struct vex_op *ret);
 
-/* A lowered query: nearest neighbours, texts that match best, or a list of points: by id, by a field's values or drawn at random.
- * Everything but the order is in `nearest` in all cases. */
-struct vex_lowered_query {
-    enum { VEX_QUERY_NEAREST, VEX_QUERY_TEXT, VEX_QUERY_LIST, VEX_QUERY_ORDER, VEX_QUERY_SAMPLE } kind;
-    struct vex_nearest nearest;
-    struct vex_text_query text;
-    struct vex_order_by order_by;
-    bool elsewhere; /* its example is a point of another collection */
-};
-int vex_lower_search(struct vex_call *call, const Qdrant__SearchPoints *in, struct vex_lowered_query *ret);
-int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_lowered_query *ret);
-/* The scroll that answers a list of points; its order_by points into the query. */
-struct vex_scroll vex_lowered_scroll(const struct vex_lowered_query *query);
+int vex_lower_search(struct vex_call *call, const Qdrant__SearchPoints *in, struct vex_stage *ret);
+#define VEX_MMR_CANDIDATES_MAX 16384
+int vex_lower_query(struct vex_call *call, const Qdrant__QueryPoints *in, struct vex_stage *ret);
 int vex_lower_order_by(struct vex_call *call, const Qdrant__OrderBy *in, struct vex_order_by *ret);
 /* A payload index from its type or parameters; `field` is checked. Strings stay in the request or the arena. */
 int vex_lower_index(struct vex_call *call, const Qdrant__CreateFieldIndexCollection *in,

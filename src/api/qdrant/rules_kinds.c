@@ -321,6 +321,16 @@ KIND(as_many_values)
     return true;
 }
 
+KIND(sparse_datatype)
+{
+    (void)rest;
+    (void)rule;
+    if (!present(field, message) || whole(field, message) != QDRANT__DATATYPE__Turbo4)
+        return false;
+    say(ret, "Validation error: sparse vectors do not support the `turbo4` datatype [{}]");
+    return true;
+}
+
 KIND(equal_rows)
 {
     const Qdrant__MultiDenseVector *multi = (const void *)message;

@@ -241,6 +241,8 @@ int vex_strict_read(struct vex_call *call, const struct vex_strict *strict,
         return 0;
     unindexed = !l->has_unindexed_filtering_retrieve || l->unindexed_filtering_retrieve;
     if ((code = check_full_scan(call, strict, question)) < 0 ||
+        (question->formula != NULL && !unindexed &&
+         (code = vex_strict_formula(call, strict, question->formula)) < 0) ||
         (code = check_group(call, strict, question->group_by)) < 0 ||
         (code = exceeded(call, question->has_limit && l->has_max_query_limit, question->limit,
                          l->max_query_limit, "limit")) < 0 ||

@@ -28,8 +28,9 @@ struct vex_strict_read {
     const Qdrant__Filter *filter;
     bool exact; /* an exact count was asked for */
     const Qdrant__SearchParams *params;
-    const char *group_by; /* NULL: none */
-    bool vectors;         /* walks a vector index, named: */
+    const char *group_by;           /* NULL: none */
+    const Qdrant__Formula *formula; /* NULL: none */
+    bool vectors;                   /* walks a vector index, named: */
     struct vex_str using;
 };
 int vex_strict_read(struct vex_call *call, const struct vex_strict *strict,
@@ -50,6 +51,9 @@ uint64_t vex_strict_conditions(const Qdrant__Filter *filter); /* NULL: 0 */
 /* Most conditions, largest condition, and, unless unindexed ones are allowed, an index for each. */
 int vex_strict_filter(struct vex_call *call, const struct vex_strict *strict, const Qdrant__Filter *filter,
                       bool allow_unindexed);
+/* An index for each variable and condition of a formula, whatever its defaults. */
+int vex_strict_formula(struct vex_call *call, const struct vex_strict *strict,
+                       const Qdrant__Formula *formula);
 /* True when some condition has no index that serves it. */
 bool vex_strict_unindexed(struct vex_call *call, const struct vex_strict *strict,
                           const Qdrant__Filter *filter);

@@ -285,7 +285,7 @@ bool vex_strict_unindexed(struct vex_call *call, const struct vex_strict *strict
     return unindexed(call, strict, filter, &search);
 }
 
-static int require_index(struct vex_call *call, const struct search *missing)
+static int require_index(struct vex_call *call, const struct search *missing, const char *instead)
 {
     struct vex_buf list;
     const char *comma = "";
@@ -300,11 +300,117 @@ static int require_index(struct vex_call *call, const struct search *missing)
         &call->err, VEX_EBAD_REQUEST,
         "Index required but not found for \"" VEX_STR_FMT
         "\" of one of the following types: [%.*s]. Help: Create an index for this key or use a "
-        "different filter.",
-        VEX_STR_ARG(missing->key), (int)list.len, list.ptr);
+        "different %s.",
+        VEX_STR_ARG(missing->key), (int)list.len, list.ptr, instead);
+}
+
+/* ---- formulas ---- */
+
+static int require_key(struct search *s, const char *key, unsigned needs)
+{
+    const struct vex_index_params *index = vex_config_index(s->config, vex_str_c(key));
+
+    if (index != NULL && (offered(index) & needs) != 0)
+        return 0;
+    s->key = vex_str_c(key);
+    s->needs = needs;
+    return 1;
+}
+
+static int find_in_expression(struct search *s, const Qdrant__Expression *e);
+
+static int find_in_list(struct search *s, Qdrant__Expression *const *list, size_t count)
+{
+    int found = 0;
+
+    for (size_t i = 0; i < count && found == 0; i++)
+        found = find_in_expression(s, list[i]);
+    return found;
+}
+
+static int find_in_decay(struct search *s, const Qdrant__DecayParamsExpression *decay)
+{
+    int found = find_in_expression(s, decay->x);
+
+    return found != 0 ? found : find_in_expression(s, decay->target);
+}
+
+/* Expressions of two parts and more. */
+static int find_in_parts(struct search *s, const Qdrant__Expression *e)
+{
+    Qdrant__Expression *parts[2] = {NULL, NULL};
+
+    switch (e->variant_case) {
+    case QDRANT__EXPRESSION__VARIANT_MULT:
+        return find_in_list(s, e->mult->mult, e->mult->n_mult);
+    case QDRANT__EXPRESSION__VARIANT_SUM:
+        return find_in_list(s, e->sum->sum, e->sum->n_sum);
+    case QDRANT__EXPRESSION__VARIANT_MAX:
+        return find_in_list(s, e->max->max, e->max->n_max);
+    case QDRANT__EXPRESSION__VARIANT_MIN:
+        return find_in_list(s, e->min->min, e->min->n_min);
+    case QDRANT__EXPRESSION__VARIANT_DIV:
+        parts[0] = e->div->left;
+        parts[1] = e->div->right;
+        break;
+    case QDRANT__EXPRESSION__VARIANT_POW:
+        parts[0] = e->pow->base;
+        parts[1] = e->pow->exponent;
+        break;
+    case QDRANT__EXPRESSION__VARIANT_EXP_DECAY:
+        return find_in_decay(s, e->exp_decay);
+    case QDRANT__EXPRESSION__VARIANT_GAUSS_DECAY:
+        return find_in_decay(s, e->gauss_decay);
+    case QDRANT__EXPRESSION__VARIANT_LIN_DECAY:
+        return find_in_decay(s, e->lin_decay);
+    default:
+        break;
+    }
+    return find_in_list(s, parts, 2);
+}
+
+static int find_in_expression(struct search *s, const Qdrant__Expression *e)
+{
+    if (e == NULL)
+        return 0;
+    switch (e->variant_case) {
+    case QDRANT__EXPRESSION__VARIANT_VARIABLE:
+        return e->variable[0] == '$' ? 0 : require_key(s, e->variable, INT_MATCH | INT_RANGE | FLOAT_RANGE);
+    case QDRANT__EXPRESSION__VARIANT_CONDITION:
+        return find_unindexed(s, e->condition);
+    case QDRANT__EXPRESSION__VARIANT_GEO_DISTANCE:
+        return e->geo_distance->to != NULL ? require_key(s, e->geo_distance->to, GEO) : 0;
+    case QDRANT__EXPRESSION__VARIANT_DATETIME_KEY:
+        return require_key(s, e->datetime_key, DATETIME_RANGE);
+    case QDRANT__EXPRESSION__VARIANT_NEG:
+        return find_in_expression(s, e->neg);
+    case QDRANT__EXPRESSION__VARIANT_ABS:
+        return find_in_expression(s, e->abs);
+    case QDRANT__EXPRESSION__VARIANT_SQRT:
+        return find_in_expression(s, e->sqrt);
+    case QDRANT__EXPRESSION__VARIANT_EXP:
+        return find_in_expression(s, e->exp);
+    case QDRANT__EXPRESSION__VARIANT_LOG10:
+        return find_in_expression(s, e->log10);
+    case QDRANT__EXPRESSION__VARIANT_LN:
+        return find_in_expression(s, e->ln);
+    case QDRANT__EXPRESSION__VARIANT_ACOSH:
+        return find_in_expression(s, e->acosh);
+    default:
+        return find_in_parts(s, e);
+    }
 }
 
 /* ---- what callers ask ---- */
+
+int vex_strict_formula(struct vex_call *call, const struct vex_strict *strict, const Qdrant__Formula *formula)
+{
+    struct search missing = {.call = call, .config = strict->config, .prefix = ""};
+
+    return find_in_expression(&missing, formula->expression) != 0
+               ? require_index(call, &missing, "formula expression")
+               : 0;
+}
 
 int vex_strict_filter(struct vex_call *call, const struct vex_strict *strict, const Qdrant__Filter *filter,
                       bool allow_unindexed)
@@ -316,7 +422,7 @@ int vex_strict_filter(struct vex_call *call, const struct vex_strict *strict, co
     if (l == NULL || filter == NULL)
         return 0;
     if (!allow_unindexed && unindexed(call, strict, filter, &missing))
-        return require_index(call, &missing);
+        return require_index(call, &missing, "filter");
     count = vex_strict_conditions(filter);
     if (l->has_filter_max_conditions && count > l->filter_max_conditions)
         return vex_err_set(&call->err, VEX_EBAD_REQUEST,

@@ -114,6 +114,9 @@ struct vex_cond {
         uint32_t
             elements; /* IS_EMPTY: steps that lead to elements, each of which is asked; 0: the whole is */
         uint32_t *borders; /* PHRASE: failure function over its words */
+        struct {
+            uint64_t stamp, min, max;
+        } estimate; /* what the index of this stamp said; a read that is planned twice asks it once. 0: nothing */
     } bound;
 };
 

@@ -89,7 +89,8 @@ static void match(const struct vex_index *index, const struct vex_cond *cond, ui
             vex_slots_or_into(boolean->of[which], sure, slots);
 }
 
-static int facet(const void *values, const uint64_t *among, uint32_t slots, const uint64_t *least,
+static int facet(const void *values, const uint64_t *among, uint32_t slots,
+                 const struct vex_facet_floor *floor,
                  int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg)
 {
     const struct boolean *boolean = values;
@@ -99,7 +100,7 @@ static int facet(const void *values, const uint64_t *among, uint32_t slots, cons
         struct vex_facet_value value = {.kind = VEX_FACET_BOOL, .boolean = which == 1};
         uint64_t count = among == NULL ? vex_slots_count(boolean->of[which])
                                        : vex_slots_count_in(boolean->of[which], among, slots);
-        if (count >= *least)
+        if (count >= floor->least)
             stop = fn(arg, &value, count);
     }
     return stop;

@@ -43,6 +43,8 @@ int vex_dict_each(const struct vex_dict *dict, int (*fn)(void *arg, uint32_t id,
 #define VEX_TERM_GROUP 16u
 int vex_dict_each_of(const struct vex_dict *dict, uint32_t first, uint32_t mask,
                      int (*fn)(void *arg, uint32_t id, struct vex_str key), void *arg);
+/* Those of them whose texts come before another text. */
+uint32_t vex_dict_before(const struct vex_dict *dict, uint32_t first, uint32_t mask, struct vex_str text);
 /* Makes ready to read a group soon: only a hint, any id will do. */
 void vex_dict_prefetch(const struct vex_dict *dict, uint32_t first);
 /* Ids of many texts at once, faster than one by one. */

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/index/graph_private.h"
+#include "uapi/dist.h"
 
 static uint32_t within(uint32_t value, uint32_t low, uint32_t high)
 {
@@ -17,7 +18,7 @@ struct vex_graph *vex_graph_new(const struct vex_graph_params *params)
     graph->params.m = within(params->m, 2, VEX_GRAPH_M_MAX);
     graph->params.ef_construct = within(params->ef_construct, 4, VEX_GRAPH_EF_MAX);
     graph->degree = (2 * graph->params.m + 15) / 16 * 16; /* whole cache lines */
-    vex_codes_init(&graph->codes, params->dimensions, params->distance);
+    vex_codes_init(&graph->codes, params->dimensions, params->distance, &params->codes);
     pthread_mutex_init(&graph->entry_lock, NULL);
     return graph;
 }
@@ -69,7 +70,19 @@ uint64_t vex_graph_bytes(const struct vex_graph *graph)
 
 void vex_graph_train(struct vex_graph *graph, const float *sample, size_t count)
 {
-    vex_codes_train(&graph->codes, sample, count);
+    size_t size = graph->params.dimensions;
+    float *units;
+
+    if (!graph->params.normalise) {
+        vex_codes_train(&graph->codes, sample, count);
+        return;
+    }
+    units = vex_mem_alloc((count * size + 1) * sizeof *units);
+    memcpy(units, sample, count * size * sizeof *units);
+    for (size_t i = 0; i < count; i++)
+        vex_dist_normalise(units + i * size, size);
+    vex_codes_train(&graph->codes, units, count);
+    vex_mem_free(units);
 }
 
 bool vex_graph_trained(const struct vex_graph *graph)
@@ -77,9 +90,9 @@ bool vex_graph_trained(const struct vex_graph *graph)
     return graph->codes.scale > 0;
 }
 
-uint32_t vex_graph_clamped(const struct vex_graph *graph, const float *vector)
+bool vex_graph_fits(const struct vex_graph *graph, const float *vector)
 {
-    return vex_codes_clamped(&graph->codes, vector);
+    return vex_codes_fit(&graph->codes, graph_scratch_unit(graph, graph_scratch(graph, 1), vector));
 }
 
 /* Locks and bits for `cap` slots; those there are move. */
@@ -130,6 +143,12 @@ int vex_graph_reserve(struct vex_graph *graph, uint32_t slots)
 
 void vex_graph_put(struct vex_graph *graph, uint32_t slot, const float *vector)
 {
+    if (graph->params.normalise || graph->params.codes.kind != VEX_CODES_7_BITS) {
+        struct graph_scratch *s = graph_scratch(graph, 1);
+        vector = graph_scratch_unit(graph, s, vector);
+        if (graph->params.codes.kind != VEX_CODES_7_BITS)
+            graph_scratch_note_put(graph, s, slot, vector);
+    }
     vex_codes_encode(&graph->codes, vector, graph_code(graph, slot));
 }
 

@@ -23,6 +23,8 @@ struct vex_graph_params {
     enum vex_distance distance;
     uint32_t m; /* a new node gets at most m links; there is room for 2 m, as in HNSW's lowest layer */
     uint32_t ef_construct; /* beam width of insertion */
+    struct vex_code_params codes;
+    bool normalise; /* COSINE: vectors come as they are, and are made unit ones before they are coded */
 };
 
 #define VEX_GRAPH_M_MAX  256
@@ -42,8 +44,8 @@ uint32_t vex_graph_slots(const struct vex_graph *graph); /* slots there is room 
 /* Learns how to code from a sample of vectors; before the first put. */
 void vex_graph_train(struct vex_graph *graph, const float *sample, size_t count);
 bool vex_graph_trained(const struct vex_graph *graph);
-/* Elements of a vector that the codes cut off (vex_codes_clamped). */
-uint32_t vex_graph_clamped(const struct vex_graph *graph, const float *vector);
+/* False: its code would say too little of the vector; better not put it (vex_codes_fit). */
+bool vex_graph_fits(const struct vex_graph *graph, const float *vector);
 /* Exclusive: room for slots below `slots`. VEX_ENO_MEMORY: nothing has changed. */
 int vex_graph_reserve(struct vex_graph *graph, uint32_t slots);
 /* Gives a slot below vex_graph_slots its code. It must not be linked. */
@@ -83,6 +85,8 @@ struct vex_graph_hit {
  * NULL). */
 uint32_t vex_graph_search(const struct vex_graph *graph, const struct vex_graph_search *search,
                           struct vex_graph_hit *ret, uint64_t *ret_scored);
+/* A distance of codes as the device would give it, about (vex_codes_distance). */
+float vex_graph_distance(const struct vex_graph *graph, uint32_t distance);
 /* Distances of a query to the codes of slots that have one. */
 void vex_graph_score(const struct vex_graph *graph, const float *query, const uint32_t *slots, uint32_t count,
                      struct vex_graph_hit *ret);
@@ -98,7 +102,7 @@ int vex_graph_check(const struct vex_graph *graph, uint32_t lost_max, struct vex
 int vex_graph_save(const struct vex_graph *graph, struct vex_io *io, struct vex_file *file,
                    struct vex_err *err);
 /* A graph out of an image: its head is read and checked, codes and links are mapped privately (the file may be closed and
- * unlinked, never written). VEX_ECORRUPT: damaged, or not of these parameters; ef_construct is taken from `params`. */
+ * unlinked, never written). VEX_ECORRUPT: damaged, or not of these parameters; ef_construct and codes.query are taken from `params`. */
 int vex_graph_load(const struct vex_graph_params *params, struct vex_io *io, struct vex_file *file,
                    struct vex_graph **ret, struct vex_err *err);
 /* Reads a whole image and checks its sum: what load leaves out. */

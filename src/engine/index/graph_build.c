@@ -8,10 +8,10 @@
 #define ALPHA_NUM 115u /* slack of the diversity rule, in 1/100 of a code distance (squares for L2) */
 #define ALPHA_DEN 100u
 
-static bool diverse(const struct vex_graph *graph, const struct vex_graph_hit *candidate,
-                    const struct vex_graph_hit *kept, uint32_t count)
+static bool diverse(const struct vex_graph *graph, struct graph_scratch *s,
+                    const struct vex_graph_hit *candidate, const struct vex_graph_hit *kept, uint32_t count)
 {
-    const uint8_t *code = graph_code(graph, candidate->slot);
+    const uint8_t *code = graph_as_query(graph, candidate->slot, s->candidate);
     uint64_t least = (uint64_t)candidate->distance * ALPHA_DEN;
     uint32_t i = 0;
 
@@ -30,12 +30,12 @@ static bool diverse(const struct vex_graph *graph, const struct vex_graph_hit *c
     return true;
 }
 
-uint32_t graph_choose(const struct vex_graph *graph, struct vex_graph_hit *candidates, uint32_t kept,
-                      uint32_t count, uint32_t most)
+uint32_t graph_choose(const struct vex_graph *graph, struct graph_scratch *s,
+                      struct vex_graph_hit *candidates, uint32_t kept, uint32_t count, uint32_t most)
 {
     for (uint32_t i = kept; i < count && kept < most; i++) {
         struct vex_graph_hit hit = candidates[i];
-        if (!diverse(graph, &hit, candidates, kept))
+        if (!diverse(graph, s, &hit, candidates, kept))
             continue;
         candidates[i] = candidates[kept];
         candidates[kept++] = hit;
@@ -64,11 +64,12 @@ void graph_sort_hits(struct vex_graph_hit *hits, uint32_t count)
 }
 
 /* A link from `from` to `to`, pruning when there is no room. */
-static void link_back(struct vex_graph *graph, uint32_t from, uint32_t to, uint32_t distance)
+static void link_back(struct vex_graph *graph, struct graph_scratch *s, uint32_t from, uint32_t to,
+                      uint32_t distance)
 {
     _Atomic uint32_t *links = graph_links(graph, from);
     struct vex_graph_hit hits[2 * VEX_GRAPH_M_MAX + 1];
-    const uint8_t *code = graph_code(graph, from);
+    const uint8_t *code;
     uint32_t count = 0;
 
     graph_lock(graph, from);
@@ -85,11 +86,12 @@ static void link_back(struct vex_graph *graph, uint32_t from, uint32_t to, uint3
     }
     for (uint32_t i = 0; i < count; i++)
         graph_prefetch(graph_code(graph, hits[i].slot), 64);
+    code = graph_as_query(graph, from, s->node);
     for (uint32_t i = 0; i < count; i++)
         hits[i].distance = graph_dist(graph, code, hits[i].slot);
     hits[count++] = (struct vex_graph_hit){distance, to};
     graph_sort_hits(hits, count);
-    graph_write_links(graph, from, hits, graph_choose(graph, hits, 0, count, graph->degree));
+    graph_write_links(graph, from, hits, graph_choose(graph, s, hits, 0, count, graph->degree));
     graph_unlock(graph, from);
 }
 
@@ -98,19 +100,20 @@ void vex_graph_link(struct vex_graph *graph, uint32_t slot)
     uint32_t ef = graph->params.ef_construct, count = 0, kept;
     struct graph_scratch *s = graph_scratch(graph, ef);
     struct vex_graph_hit *found = graph_scratch_found(s, ef);
+    const uint8_t *query = graph_scratch_put(graph, s, slot);
 
-    graph_walk(graph, s, graph_code(graph, slot), ef, NULL);
+    graph_walk(graph, s, query != NULL ? query : graph_as_query(graph, slot, s->query), ef, NULL);
     for (uint32_t i = 0; i < s->beam_count; i++) {
         uint32_t near = graph_beam_slot(s->beam[i]);
         if (near != slot && graph_is_linked(graph, near))
             found[count++] = (struct vex_graph_hit){graph_beam_distance(s->beam[i]), near};
     }
-    kept = graph_choose(graph, found, 0, count, graph->params.m);
+    kept = graph_choose(graph, s, found, 0, count, graph->params.m);
     graph_lock(graph, slot);
     graph_write_links(graph, slot, found, kept);
     graph_unlock(graph, slot);
     for (uint32_t i = 0; i < kept; i++)
-        link_back(graph, found[i].slot, slot, found[i].distance);
+        link_back(graph, s, found[i].slot, slot, found[i].distance);
     atomic_fetch_or_explicit(&graph->linked[slot / 64], UINT64_C(1) << (slot % 64), memory_order_release);
     graph_entries_follow(graph, atomic_fetch_add_explicit(&graph->count, 1, memory_order_relaxed) + 1);
 }

@@ -67,14 +67,16 @@ static uint32_t pivot(uint32_t g, uint32_t count, uint32_t groups)
     return (uint32_t)((uint64_t)g * count / groups);
 }
 
-/* The group of each of the sampled slots: by squared differences whatever the metric, so that no pivot draws all. */
+/* The group of each of the sampled slots: by squared differences whatever the metric, so that no pivot draws all. Bits have none for
+ * DOT: what is estimated has to do. */
 static void assign(const struct vex_graph *graph, const uint32_t *sample, uint32_t count, uint32_t groups,
                    uint8_t *ret)
 {
-    vex_code_dist_fn *dist = vex_code_kernels(VEX_DISTANCE_L2).one;
+    vex_code_dist_fn *dist = vex_code_kernels(VEX_DISTANCE_L2, graph->codes.params.kind).one;
+    uint8_t *buffer = vex_mem_alloc(graph->codes.query_size);
 
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *code = graph_code(graph, sample[i]);
+        const uint8_t *code = graph_as_query(graph, sample[i], buffer);
         uint32_t best = UINT32_MAX;
         for (uint32_t g = 0; g < groups; g++) {
             uint32_t distance =
@@ -85,6 +87,7 @@ static void assign(const struct vex_graph *graph, const uint32_t *sample, uint32
             }
         }
     }
+    vex_mem_free(buffer);
     for (uint32_t g = 0; g < groups; g++) /* even if it is a copy of another one: no group is empty */
         ret[pivot(g, count, groups)] = (uint8_t)g;
 }

@@ -1,25 +1,32 @@
 /* Image of a graph in a file.
  *
- * Format    Head: magic, version u32, CRC-32C u32 of what follows of the head; dimensions, distance, degree, slots, count,
- *           CRC-32C of the body, length of the head (each u32); scale and offsets (f32); bitmap of linked slots (u64 each).
+ * Format    Head: magic, version u32, CRC-32C u32 of what follows of the head; its length, dimensions, distance, m, ef_construct, degree,
+ *           slots, count, stride of a code, CRC-32C of the body (u32 each); mark u64; 32 bytes of zeros, for parameters to come; the
+ *           codec (vex_codes_save); bitmap of linked slots (u64 each).
  *           Body, on page borders: codes, links, each padded with zeros to a whole page. Little-endian.
  * Order     The head is written last: a file without a right one is no graph.
  * Trust     The head is checked wholly. Codes and links are not: walks tolerate any bytes (vex_graph_verify finds damage). */
+#include "engine/index/graph_file.h"
+
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "engine/index/codes_kernels.h"
 #include "engine/index/graph_private.h"
 
-#define MAGIC     "VEXGRAPH"
-#define VERSION   1u
-#define PAGE      ((size_t)4096)
-#define PIECE     ((size_t)1 << 20)
-#define HEAD_BARE (16 + 7 * sizeof(uint32_t))
-#define SUM_FROM  16 /* where the part of the head begins that its sum is of */
+#define MAGIC      "VEXGRAPH"
+#define VERSION    2u
+#define PAGE       ((size_t)4096)
+#define PIECE      ((size_t)1 << 20)
+#define SYNC_EVERY ((size_t)32 << 20) /* no long sync at the end that all others wait behind */
+#define FIELDS     10
+#define SPARE      32
+#define HEAD_BARE  (16 + FIELDS * sizeof(uint32_t) + sizeof(uint64_t) + SPARE)
+#define SUM_FROM   16 /* where the part of the head begins that its sum is of */
+#define STRIDE_MAX ((uint32_t)1 << 20)
 
 struct shape {
-    uint32_t degree, slots, count, body_sum;
-    size_t stride, head, codes, links; /* lengths in the file, whole pages */
+    uint32_t head, degree, slots, count, stride, body_sum;
+    size_t codes, links; /* lengths in the file, whole pages */
 };
 
 static size_t pages(size_t size)
@@ -27,11 +34,9 @@ static size_t pages(size_t size)
     return (size + PAGE - 1) / PAGE * PAGE;
 }
 
-static void measure(struct shape *shape, uint32_t dimensions)
+static void measure(struct shape *shape)
 {
-    shape->stride = ((size_t)dimensions + 63) / 64 * 64;
-    shape->head = pages(HEAD_BARE + sizeof(float) * (1 + (size_t)dimensions) + shape->slots / 8);
-    shape->codes = pages(shape->slots * shape->stride);
+    shape->codes = pages((size_t)shape->slots * shape->stride);
     shape->links = pages((size_t)shape->slots * shape->degree * sizeof(uint32_t));
 }
 
@@ -42,7 +47,84 @@ static int failed(struct vex_err *err, int64_t code, const char *what)
 
 /* ---- saving ---- */
 
-/* A region by way of a copy, so that the sum is that of the bytes written, whatever happens to the region meanwhile. */
+struct vex_graph_saver {
+    const struct vex_graph *graph;
+    struct vex_io *io;
+    struct vex_file *file;
+    struct vex_buf head; /* but for the sums, which are known at the end */
+    struct shape shape;
+    size_t at, len; /* of the body: where the next piece goes, and its length */
+    uint64_t *piece;
+};
+
+/* The bits of now: whatever is linked has its code and links. */
+static void add_linked(const struct vex_graph *graph, struct shape *shape, struct vex_buf *out)
+{
+    shape->slots = graph->slots; /* all: links may lead to any */
+    for (uint32_t w = 0; w < graph->slots / 64; w++) {
+        uint64_t bits = atomic_load_explicit(&graph->linked[w], memory_order_acquire);
+        vex_buf_add_u64(out, bits);
+        shape->count += (uint32_t)__builtin_popcountll(bits);
+    }
+}
+
+static void write_fields(const struct vex_graph *graph, const struct shape *shape, uint64_t mark, char *head)
+{
+    const uint32_t version = VERSION, fields[FIELDS] = {shape->head,
+                                                        graph->params.dimensions,
+                                                        graph->params.distance,
+                                                        graph->params.m,
+                                                        graph->params.ef_construct,
+                                                        shape->degree,
+                                                        shape->slots,
+                                                        shape->count,
+                                                        shape->stride,
+                                                        0};
+
+    memcpy(head, MAGIC, 8);
+    memcpy(head + 8, &version, sizeof version);
+    memcpy(head + SUM_FROM, fields, sizeof fields);
+    memcpy(head + SUM_FROM + sizeof fields, &mark, sizeof mark);
+}
+
+struct vex_graph_saver *vex_graph_saver_new(const struct vex_graph *graph, uint64_t mark, struct vex_io *io,
+                                            struct vex_file *file)
+{
+    struct vex_graph_saver *saver = VEX_NEW(struct vex_graph_saver);
+    struct vex_buf *head = &saver->head;
+    size_t len;
+
+    saver->graph = graph;
+    saver->io = io;
+    saver->file = file;
+    saver->shape = (struct shape){.degree = graph->degree, .stride = (uint32_t)graph->codes.stride};
+    saver->piece = vex_mem_zalloc(PIECE);
+    vex_buf_init(head, NULL);
+    vex_buf_reserve(head, HEAD_BARE);
+    memset(head->ptr, 0, HEAD_BARE);
+    head->len = HEAD_BARE;
+    vex_codes_save(&graph->codes, head);
+    add_linked(graph, &saver->shape, head);
+    len = pages(head->len);
+    vex_buf_reserve(head, len - head->len);
+    memset(head->ptr + head->len, 0, len - head->len);
+    head->len = len;
+    saver->shape.head = (uint32_t)len;
+    measure(&saver->shape);
+    write_fields(graph, &saver->shape, mark, head->ptr);
+    return saver;
+}
+
+void vex_graph_saver_free(struct vex_graph_saver *saver)
+{
+    if (saver == NULL)
+        return;
+    vex_buf_done(&saver->head);
+    vex_mem_free(saver->piece);
+    vex_mem_free(saver);
+}
+
+/* By way of a copy, so that the sum is that of the bytes written, whatever happens to them meanwhile. */
 VEX_CODE_RACY static void copy_racy(uint64_t *to, const char *from, size_t size)
 {
     const uint64_t *words = (const void *)from;
@@ -51,84 +133,73 @@ VEX_CODE_RACY static void copy_racy(uint64_t *to, const char *from, size_t size)
         to[i] = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
 }
 
-static int write_region(struct vex_io *io, struct vex_file *file, const char *from, size_t size,
-                        uint64_t offset, uint32_t *sum)
+void vex_graph_saver_take(struct vex_graph_saver *saver)
 {
-    uint64_t *piece = vex_mem_zalloc(PIECE);
+    const struct shape *shape = &saver->shape;
+    bool codes = saver->at < shape->codes;
+    const char *from = codes ? saver->graph->code_memory.base : saver->graph->link_memory.base;
+    size_t at = codes ? saver->at : saver->at - shape->codes;
+    size_t size = codes ? (size_t)shape->slots * shape->stride
+                        : (size_t)shape->slots * shape->degree * sizeof(uint32_t);
+    size_t len = size - at < PIECE ? size - at : PIECE;
+
+    saver->len = 0;
+    if (saver->at >= shape->codes + shape->links)
+        return;
+    copy_racy(saver->piece, from + at, len);
+    saver->len = pages(len);
+    memset((char *)saver->piece + len, 0, saver->len - len);
+}
+
+static int put_head(struct vex_graph_saver *saver)
+{
+    char *head = saver->head.ptr;
+    uint32_t sum;
+    int code;
+
+    memcpy(head + SUM_FROM + (FIELDS - 1) * sizeof(uint32_t), &saver->shape.body_sum, sizeof(uint32_t));
+    sum = vex_crc32c(0, head + SUM_FROM, saver->head.len - SUM_FROM);
+    memcpy(head + 12, &sum, sizeof sum);
+    code = saver->io->ops->datasync(saver->io, saver->file);
+    if (code == 0)
+        code = vex_io_pwrite(saver->io, saver->file, head, saver->head.len, 0);
+    return code == 0 ? saver->io->ops->datasync(saver->io, saver->file) : code;
+}
+
+int vex_graph_saver_put(struct vex_graph_saver *saver, bool *ret_done, struct vex_err *err)
+{
+    struct shape *shape = &saver->shape;
     int code = 0;
 
-    for (size_t at = 0; at < size && code == 0; at += PIECE) {
-        size_t len = size - at < PIECE ? size - at : PIECE;
-        copy_racy(piece, from + at, len);
-        memset((char *)piece + len, 0, pages(len) - len);
-        *sum = vex_crc32c(*sum, piece, pages(len));
-        code = vex_io_pwrite(io, file, piece, pages(len), offset + at);
+    *ret_done = false;
+    if (saver->len > 0) {
+        shape->body_sum = vex_crc32c(shape->body_sum, saver->piece, saver->len);
+        code = vex_io_pwrite(saver->io, saver->file, saver->piece, saver->len, shape->head + saver->at);
+        saver->at += saver->len;
+        saver->len = 0;
+        if (code == 0 && saver->at % SYNC_EVERY == 0)
+            code = saver->io->ops->datasync(saver->io, saver->file);
     }
-    vex_mem_free(piece);
-    return code;
-}
-
-static void write_head(const struct vex_graph *graph, const struct shape *shape, const uint64_t *linked,
-                       struct vex_buf *out)
-{
-    const uint32_t fields[7] = {
-        graph->params.dimensions, graph->params.distance, shape->degree, shape->slots, shape->count,
-        shape->body_sum,          (uint32_t)shape->head};
-    uint32_t sum;
-
-    vex_buf_add(out, MAGIC, 8);
-    vex_buf_add_u32(out, VERSION);
-    vex_buf_add_u32(out, 0);
-    vex_buf_add(out, fields, sizeof fields);
-    vex_codes_save(&graph->codes, out);
-    vex_buf_add(out, linked, shape->slots / 8);
-    vex_buf_reserve(out, shape->head - out->len);
-    memset(out->ptr + out->len, 0, shape->head - out->len);
-    out->len = shape->head;
-    sum = vex_crc32c(0, out->ptr + SUM_FROM, out->len - SUM_FROM);
-    memcpy(out->ptr + 12, &sum, sizeof sum);
-}
-
-/* The bits of now: whatever is linked has its code and links. */
-static uint64_t *take_linked(const struct vex_graph *graph, struct shape *shape)
-{
-    uint64_t *linked = vex_mem_alloc(graph->slots / 8);
-
-    shape->slots = graph->slots; /* all: links may lead to any */
-    for (uint32_t w = 0; w < graph->slots / 64; w++) {
-        linked[w] = atomic_load_explicit(&graph->linked[w], memory_order_acquire);
-        shape->count += (uint32_t)__builtin_popcountll(linked[w]);
+    if (code == 0 && saver->at >= shape->codes + shape->links) {
+        code = put_head(saver);
+        *ret_done = code == 0;
     }
-    return linked;
+    return code == 0 ? 0 : failed(err, code, "writing");
 }
 
 int vex_graph_save(const struct vex_graph *graph, struct vex_io *io, struct vex_file *file,
                    struct vex_err *err)
 {
-    struct shape shape = {.degree = graph->degree};
-    uint64_t *linked = take_linked(graph, &shape);
-    struct vex_buf head;
-    int code;
+    struct vex_graph_saver *saver = vex_graph_saver_new(graph, 0, io, file);
+    bool done = false;
+    int ret = 0;
 
-    measure(&shape, graph->params.dimensions);
-    code = write_region(io, file, graph->code_memory.base, shape.slots * shape.stride, shape.head,
-                        &shape.body_sum);
-    if (code == 0)
-        code = write_region(io, file, graph->link_memory.base,
-                            (size_t)shape.slots * shape.degree * sizeof(uint32_t), shape.head + shape.codes,
-                            &shape.body_sum);
-    if (code == 0)
-        code = io->ops->datasync(io, file);
-    if (code == 0) {
-        vex_buf_init(&head, NULL);
-        write_head(graph, &shape, linked, &head);
-        code = vex_io_pwrite(io, file, head.ptr, head.len, 0);
-        vex_buf_done(&head);
+    while (ret == 0 && !done) {
+        vex_graph_saver_take(saver);
+        ret = vex_graph_saver_put(saver, &done, err);
     }
-    if (code == 0)
-        code = io->ops->datasync(io, file);
-    vex_mem_free(linked);
-    return code == 0 ? 0 : failed(err, code, "writing");
+    vex_graph_saver_free(saver);
+    return ret;
 }
 
 /* ---- loading ---- */
@@ -149,36 +220,82 @@ static int read_whole(struct vex_io *io, struct vex_file *file, void *to, size_t
 }
 
 /* The fixed part: only its lengths are checked here, against the length of the file. */
-static int read_bare(struct vex_io *io, struct vex_file *file, struct shape *shape, uint32_t *ret_dimensions,
-                     uint32_t *ret_distance, struct vex_err *err)
+static int read_bare(struct vex_io *io, struct vex_file *file, struct shape *shape,
+                     struct vex_graph_label *label, struct vex_err *err)
 {
     char bare[HEAD_BARE] = {0};
     struct vex_cursor c = vex_cursor(bare, sizeof bare);
     int64_t size = vex_io_size(io, file);
     int ret = read_whole(io, file, bare, sizeof bare, 0, err);
-    uint32_t head;
+    uint32_t distance;
 
     if (ret != 0)
         return ret;
     if (memcmp(vex_cursor_bytes(&c, 8), MAGIC, 8) != 0 || vex_cursor_u32(&c) != VERSION)
         return damaged(err, "it is none, or of another version");
     (void)vex_cursor_u32(&c);
-    *ret_dimensions = vex_cursor_u32(&c);
-    *ret_distance = vex_cursor_u32(&c);
+    shape->head = vex_cursor_u32(&c);
+    label->params.dimensions = vex_cursor_u32(&c);
+    distance = vex_cursor_u32(&c);
+    label->params.m = vex_cursor_u32(&c);
+    label->params.ef_construct = vex_cursor_u32(&c);
     shape->degree = vex_cursor_u32(&c);
-    shape->slots = vex_cursor_u32(&c);
+    shape->slots = label->slots = vex_cursor_u32(&c);
     shape->count = vex_cursor_u32(&c);
+    shape->stride = vex_cursor_u32(&c);
     shape->body_sum = vex_cursor_u32(&c);
-    head = vex_cursor_u32(&c);
-    if (*ret_dimensions == 0 || *ret_dimensions > VEX_DIM_MAX || *ret_distance >= VEX_DISTANCE_COUNT ||
-        shape->degree == 0 || shape->degree > 2 * VEX_GRAPH_M_MAX || shape->slots % 64 != 0 ||
-        shape->slots > UINT32_MAX / 2 || shape->count > shape->slots)
+    label->mark = vex_cursor_u64(&c);
+    if (label->params.dimensions == 0 || label->params.dimensions > VEX_DIM_MAX ||
+        distance >= VEX_DISTANCE_COUNT || shape->degree == 0 || shape->degree > 2 * VEX_GRAPH_M_MAX ||
+        shape->slots % 64 != 0 || shape->slots > UINT32_MAX / 2 || shape->count > shape->slots ||
+        shape->stride == 0 || shape->stride > STRIDE_MAX)
         return damaged(err, "its figures are out of range");
-    measure(shape, *ret_dimensions);
-    if (head != shape->head || size < 0 ||
+    label->params.distance = (enum vex_distance)distance;
+    measure(shape);
+    if (shape->head % PAGE != 0 || shape->head < HEAD_BARE + shape->slots / 8 || size < 0 ||
         (uint64_t)size < (uint64_t)shape->head + shape->codes + shape->links)
         return damaged(err, "its length is not that of its figures");
     return 0;
+}
+
+/* The head wholly, right by its sum; to be freed. */
+static int read_head(struct vex_io *io, struct vex_file *file, struct shape *shape,
+                     struct vex_graph_label *label, char **ret, struct vex_err *err)
+{
+    int code = read_bare(io, file, shape, label, err);
+    uint32_t sum;
+    char *head = NULL;
+
+    if (code != 0)
+        return code;
+    head = vex_mem_try(shape->head);
+    if (head == NULL)
+        return vex_err_set(err, VEX_ENO_MEMORY, "graph file: no memory for its head");
+    code = read_whole(io, file, head, shape->head, 0, err);
+    if (code == 0) {
+        memcpy(&sum, head + 12, sizeof sum);
+        if (vex_crc32c(0, head + SUM_FROM, shape->head - SUM_FROM) != sum)
+            code = damaged(err, "the sum of its head is wrong");
+    }
+    if (code == 0) {
+        *ret = head;
+        return 0;
+    }
+    vex_mem_free(head);
+    return code;
+}
+
+int vex_graph_peek(struct vex_io *io, struct vex_file *file, struct vex_graph_label *ret, struct vex_err *err)
+{
+    struct shape shape;
+    char *head = NULL;
+    int code;
+
+    *ret = (struct vex_graph_label){0};
+    code = read_head(io, file, &shape, ret, &head, err);
+    if (code == 0)
+        vex_mem_free(head);
+    return code;
 }
 
 /* Codec and bits out of the head. */
@@ -186,11 +303,8 @@ static int take_head(struct vex_graph *graph, const struct shape *shape, const c
                      struct vex_err *err)
 {
     struct vex_cursor c = vex_cursor(head, shape->head);
-    uint32_t sum, count = 0;
+    uint32_t count = 0;
 
-    memcpy(&sum, head + 12, sizeof sum);
-    if (vex_crc32c(0, head + SUM_FROM, shape->head - SUM_FROM) != sum)
-        return damaged(err, "the sum of its head is wrong");
     (void)vex_cursor_bytes(&c, HEAD_BARE);
     if (!vex_codes_load(&graph->codes, &c) && shape->count > 0)
         return damaged(err, "its codes have no scale");
@@ -199,28 +313,23 @@ static int take_head(struct vex_graph *graph, const struct shape *shape, const c
         atomic_init(&graph->linked[w], bits);
         count += (uint32_t)__builtin_popcountll(bits);
     }
+    if (c.bad || vex_cursor_left(&c) >= PAGE)
+        return damaged(err, "its head is of another codec");
     return count == shape->count ? 0 : damaged(err, "its count is wrong");
 }
 
-static int fill(struct vex_graph *graph, const struct shape *shape, struct vex_io *io, struct vex_file *file,
-                struct vex_err *err)
+static int fill(struct vex_graph *graph, const struct shape *shape, const char *head, struct vex_io *io,
+                struct vex_file *file, struct vex_err *err)
 {
-    char *head = vex_mem_try(shape->head);
     int ret;
 
-    if (head == NULL)
-        return vex_err_set(err, VEX_ENO_MEMORY, "graph file: no memory for its head");
-    ret = read_whole(io, file, head, shape->head, 0, err);
-    if (ret == 0) {
-        graph->slots = shape->slots;
-        graph->locks = shape->slots > 0 ? vex_mem_zalloc(shape->slots) : NULL;
-        graph->linked = shape->slots > 0 ? vex_mem_zalloc(shape->slots / 8) : NULL;
-        ret = take_head(graph, shape, head, err);
-    }
-    vex_mem_free(head);
+    graph->slots = shape->slots;
+    graph->locks = shape->slots > 0 ? vex_mem_zalloc(shape->slots) : NULL;
+    graph->linked = shape->slots > 0 ? vex_mem_zalloc(shape->slots / 8) : NULL;
+    ret = take_head(graph, shape, head, err);
     if (ret != 0)
         return ret;
-    if (!vex_huge_map(&graph->code_memory, io, file, shape->head, shape->slots * shape->stride) ||
+    if (!vex_huge_map(&graph->code_memory, io, file, shape->head, (size_t)shape->slots * shape->stride) ||
         !vex_huge_map(&graph->link_memory, io, file, shape->head + shape->codes,
                       (size_t)shape->slots * shape->degree * sizeof(uint32_t)))
         return vex_err_set(err, VEX_ENO_MEMORY, "graph file: it can't be mapped");
@@ -232,19 +341,21 @@ static int fill(struct vex_graph *graph, const struct shape *shape, struct vex_i
 int vex_graph_load(const struct vex_graph_params *params, struct vex_io *io, struct vex_file *file,
                    struct vex_graph **ret, struct vex_err *err)
 {
-    uint32_t dimensions, distance;
+    struct vex_graph_label label = {0};
     struct vex_graph *graph;
-    struct shape shape = {0};
-    int code = read_bare(io, file, &shape, &dimensions, &distance, err);
+    struct shape shape;
+    char *head = NULL;
+    int code = read_head(io, file, &shape, &label, &head, err);
 
     if (code != 0)
         return code;
     graph = vex_graph_new(params);
-    if (dimensions != params->dimensions || distance != (uint32_t)params->distance ||
-        shape.degree != graph->degree)
+    if (label.params.dimensions != params->dimensions || label.params.distance != params->distance ||
+        shape.degree != graph->degree || shape.stride != graph->codes.stride)
         code = damaged(err, "it is of other parameters");
     else
-        code = fill(graph, &shape, io, file, err);
+        code = fill(graph, &shape, head, io, file, err);
+    vex_mem_free(head);
     if (code != 0) {
         vex_graph_free(graph);
         return code;
@@ -253,24 +364,61 @@ int vex_graph_load(const struct vex_graph_params *params, struct vex_io *io, str
     return 0;
 }
 
-int vex_graph_verify(struct vex_io *io, struct vex_file *file, struct vex_err *err)
+/* ---- checking ---- */
+
+int vex_graph_verify_piece(struct vex_io *io, struct vex_file *file, struct vex_graph_verifier *verifier,
+                           bool *ret_done, struct vex_err *err)
 {
-    struct shape shape = {0};
-    uint32_t dimensions, distance, sum = 0;
-    int ret = read_bare(io, file, &shape, &dimensions, &distance, err);
+    struct vex_graph_label label = {0};
+    struct shape shape;
+    int ret = read_bare(io, file, &shape, &label, err);
+    uint64_t end;
     char *piece;
 
+    *ret_done = false;
     if (ret != 0)
         return ret;
-    piece = vex_mem_alloc(PIECE);
-    for (uint64_t at = shape.head, end = at + shape.codes + shape.links; at < end && ret == 0; at += PIECE) {
-        size_t len = end - at < PIECE ? (size_t)(end - at) : PIECE;
-        ret = read_whole(io, file, piece, len, at, err);
+    end = (uint64_t)shape.codes + shape.links;
+    if (verifier->at < end) {
+        size_t len = end - verifier->at < PIECE ? (size_t)(end - verifier->at) : PIECE;
+        piece = vex_mem_alloc(PIECE);
+        ret = read_whole(io, file, piece, len, shape.head + verifier->at, err);
         if (ret == 0)
-            sum = vex_crc32c(sum, piece, len);
+            verifier->sum = vex_crc32c(verifier->sum, piece, len);
+        verifier->at += len;
+        vex_mem_free(piece);
     }
-    vex_mem_free(piece);
-    if (ret == 0 && sum != shape.body_sum)
+    *ret_done = ret == 0 && verifier->at >= end;
+    if (*ret_done && verifier->sum != shape.body_sum) {
+        *ret_done = false;
         return damaged(err, "the sum of its body is wrong");
+    }
     return ret;
+}
+
+int vex_graph_verify(struct vex_io *io, struct vex_file *file, struct vex_err *err)
+{
+    struct vex_graph_verifier verifier = {0};
+    bool done = false;
+    int ret = 0;
+
+    while (ret == 0 && !done)
+        ret = vex_graph_verify_piece(io, file, &verifier, &done, err);
+    return ret;
+}
+
+uint64_t vex_graph_linked_word(const struct vex_graph *graph, uint32_t word)
+{
+    return atomic_load_explicit(&graph->linked[word], memory_order_acquire);
+}
+
+bool vex_graph_holds(const struct vex_graph *graph, uint32_t slot, const float *vector)
+{
+    uint8_t *code = vex_mem_zalloc(graph->codes.stride);
+    bool same;
+
+    vex_codes_encode(&graph->codes, graph_scratch_unit(graph, graph_scratch(graph, 1), vector), code);
+    same = memcmp(code, graph_code(graph, slot), graph->codes.stride) == 0;
+    vex_mem_free(code);
+    return same;
 }

@@ -56,9 +56,10 @@ static inline uint32_t graph_link_at(const struct vex_graph *graph, const _Atomi
     return slot < graph->slots ? slot : NO_SLOT;
 }
 
-static inline uint32_t graph_dist(const struct vex_graph *graph, const uint8_t *a, uint32_t slot)
+/* Of a query's form to the code of a slot. */
+static inline uint32_t graph_dist(const struct vex_graph *graph, const uint8_t *query, uint32_t slot)
 {
-    return graph->codes.kernels.one(a, graph_code(graph, slot), graph->codes.stride);
+    return graph->codes.kernels.one(query, graph_code(graph, slot), graph->codes.stride);
 }
 
 static inline bool graph_bit(const uint64_t *bits, uint32_t slot)
@@ -99,8 +100,14 @@ struct graph_scratch {
     uint32_t beam_count, beam_max;
     uint32_t *batch; /* slots about to be compared */
     uint32_t batch_max;
-    uint8_t *code; /* of a query */
-    uint32_t code_max;
+    uint8_t *query, *node, *candidate; /* forms of a query, and of nodes that are compared with others */
+    uint32_t query_max;
+    const struct vex_graph
+        *put_in; /* bits: what was put last, its form is finer than what its code stands for */
+    uint32_t put_slot, put_max;
+    uint8_t *put;
+    float *unit; /* a vector made a unit one */
+    uint32_t unit_max;
     struct vex_graph_hit *found; /* candidates of links */
     uint32_t found_max;
 };
@@ -108,6 +115,18 @@ struct graph_scratch {
 struct graph_scratch *graph_scratch(const struct vex_graph *graph, uint32_t ef);
 struct vex_graph_hit *graph_scratch_found(struct graph_scratch *s, uint32_t count);
 void graph_scratch_touch_more(struct graph_scratch *s);
+/* A vector as it is coded. */
+const float *graph_scratch_unit(const struct vex_graph *graph, struct graph_scratch *s, const float *vector);
+/* Keeps the query's form of what is put, for the link that follows (graph_scratch_put, NULL: it is another slot's). */
+void graph_scratch_note_put(const struct vex_graph *graph, struct graph_scratch *s, uint32_t slot,
+                            const float *vector);
+const uint8_t *graph_scratch_put(const struct vex_graph *graph, const struct graph_scratch *s, uint32_t slot);
+
+/* What a slot's code stands for, as a query; in the buffer or in place. */
+static inline const uint8_t *graph_as_query(const struct vex_graph *graph, uint32_t slot, uint8_t *buffer)
+{
+    return vex_codes_as_query(&graph->codes, graph_code(graph, slot), buffer);
+}
 
 /* False: it was visited before. */
 static inline bool graph_visit(struct graph_scratch *s, uint32_t slot)
@@ -149,8 +168,8 @@ static inline uint32_t graph_beam_distance(uint64_t entry)
 /* ---- links (graph_build.c) ---- */
 
 /* The best `most` of candidates (nearest first), moved to the front; those before `kept` stay. Returns their number. */
-uint32_t graph_choose(const struct vex_graph *graph, struct vex_graph_hit *candidates, uint32_t kept,
-                      uint32_t count, uint32_t most);
+uint32_t graph_choose(const struct vex_graph *graph, struct graph_scratch *s,
+                      struct vex_graph_hit *candidates, uint32_t kept, uint32_t count, uint32_t most);
 void graph_write_links(struct vex_graph *graph, uint32_t slot, const struct vex_graph_hit *hits,
                        uint32_t count);
 void graph_sort_hits(struct vex_graph_hit *hits, uint32_t count);

@@ -59,7 +59,7 @@ static uint32_t candidates(const struct vex_graph *graph, struct graph_scratch *
 static bool mend(struct vex_graph *graph, struct graph_scratch *s, uint32_t slot)
 {
     struct vex_graph_hit *hits = graph_scratch_found(s, graph->degree * (graph->degree + 1));
-    const uint8_t *code = graph_code(graph, slot);
+    const uint8_t *code;
     uint32_t count, living, gone;
 
     graph_lock(graph, slot);
@@ -68,13 +68,14 @@ static bool mend(struct vex_graph *graph, struct graph_scratch *s, uint32_t slot
         graph_unlock(graph, slot);
         return false;
     }
+    code = graph_as_query(graph, slot, s->node);
     for (uint32_t i = 0; i < count; i++) {
         if (i + 4 < count)
             graph_prefetch(graph_code(graph, hits[i + 4].slot), graph->codes.stride);
         hits[i].distance = graph_dist(graph, code, hits[i].slot);
     }
     qsort(hits, count, sizeof *hits, by_distance);
-    graph_write_links(graph, slot, hits, graph_choose(graph, hits, 0, count, graph->degree));
+    graph_write_links(graph, slot, hits, graph_choose(graph, s, hits, 0, count, graph->degree));
     graph_unlock(graph, slot);
     return true;
 }
@@ -136,7 +137,7 @@ static bool refine(struct vex_graph *graph, struct graph_scratch *s, uint32_t sl
 {
     uint32_t ways = 0;
 
-    graph_walk(graph, s, graph_code(graph, slot), FIND_EF, NULL);
+    graph_walk(graph, s, graph_as_query(graph, slot, s->query), FIND_EF, NULL);
     for (uint32_t i = 0; i < s->beam_count; i++)
         if (graph_beam_slot(s->beam[i]) == slot)
             return false;

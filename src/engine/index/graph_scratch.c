@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/index/graph_private.h"
+#include "uapi/dist.h"
 
 static void scratch_free(void *arg)
 {
@@ -12,7 +13,11 @@ static void scratch_free(void *arg)
     vex_mem_free(s->touched);
     vex_mem_free(s->beam);
     vex_mem_free(s->batch);
-    vex_mem_free(s->code);
+    vex_mem_free(s->query);
+    vex_mem_free(s->node);
+    vex_mem_free(s->candidate);
+    vex_mem_free(s->put);
+    vex_mem_free(s->unit);
     vex_mem_free(s->found);
     vex_mem_free(s);
 }
@@ -57,9 +62,11 @@ struct graph_scratch *graph_scratch(const struct vex_graph *graph, uint32_t ef)
         s->batch_max = batch;
         s->batch = vex_mem_realloc(s->batch, batch * sizeof *s->batch);
     }
-    if (s->code_max < graph->codes.stride) {
-        s->code_max = graph->codes.stride;
-        s->code = vex_mem_realloc(s->code, s->code_max);
+    if (s->query_max < graph->codes.query_size) {
+        s->query_max = graph->codes.query_size;
+        s->query = vex_mem_realloc(s->query, s->query_max);
+        s->node = vex_mem_realloc(s->node, s->query_max);
+        s->candidate = vex_mem_realloc(s->candidate, s->query_max);
     }
     return s;
 }
@@ -77,4 +84,36 @@ void graph_scratch_touch_more(struct graph_scratch *s)
 {
     s->touched_max = s->touched_max != 0 ? 2 * s->touched_max : 4096;
     s->touched = vex_mem_realloc(s->touched, s->touched_max * sizeof *s->touched);
+}
+
+const float *graph_scratch_unit(const struct vex_graph *graph, struct graph_scratch *s, const float *vector)
+{
+    uint32_t size = graph->params.dimensions;
+
+    if (!graph->params.normalise)
+        return vector;
+    if (s->unit_max < size) {
+        s->unit_max = size;
+        s->unit = vex_mem_realloc(s->unit, size * sizeof *s->unit);
+    }
+    memcpy(s->unit, vector, size * sizeof *s->unit);
+    vex_dist_normalise(s->unit, size);
+    return s->unit;
+}
+
+void graph_scratch_note_put(const struct vex_graph *graph, struct graph_scratch *s, uint32_t slot,
+                            const float *vector)
+{
+    if (s->put_max < graph->codes.query_size) {
+        s->put_max = graph->codes.query_size;
+        s->put = vex_mem_realloc(s->put, s->put_max);
+    }
+    vex_codes_query(&graph->codes, vector, s->put);
+    s->put_in = graph;
+    s->put_slot = slot;
+}
+
+const uint8_t *graph_scratch_put(const struct vex_graph *graph, const struct graph_scratch *s, uint32_t slot)
+{
+    return s->put_in == graph && s->put_slot == slot ? s->put : NULL;
 }

@@ -208,13 +208,13 @@ uint32_t vex_graph_search(const struct vex_graph *graph, const struct vex_graph_
     if (vex_graph_trained(graph)) {
         struct graph_scratch *s = graph_scratch(graph, ef);
         uint32_t width = ef;
-        vex_codes_encode(&graph->codes, search->query, s->code);
-        scored = graph_walk(graph, s, s->code, width, search);
+        vex_codes_query(&graph->codes, graph_scratch_unit(graph, s, search->query), s->query);
+        scored = graph_walk(graph, s, s->query, width, search);
         count = take(graph, s, search->allow, ef, ret);
         while (count < search->least && width < VEX_GRAPH_EF_MAX && s->beam_count == width) {
             width = width < VEX_GRAPH_EF_MAX / 4 ? 4 * width : VEX_GRAPH_EF_MAX;
             s = graph_scratch(graph, width);
-            scored += graph_walk(graph, s, s->code, width, search);
+            scored += graph_walk(graph, s, s->query, width, search);
             count = take(graph, s, search->allow, ef, ret);
         }
     }
@@ -223,16 +223,21 @@ uint32_t vex_graph_search(const struct vex_graph *graph, const struct vex_graph_
     return count;
 }
 
+float vex_graph_distance(const struct vex_graph *graph, uint32_t distance)
+{
+    return vex_codes_distance(&graph->codes, distance);
+}
+
 void vex_graph_score(const struct vex_graph *graph, const float *query, const uint32_t *slots, uint32_t count,
                      struct vex_graph_hit *ret)
 {
     struct graph_scratch *s = graph_scratch(graph, 1);
     uint32_t ahead = AHEAD / graph->codes.stride + 4;
 
-    vex_codes_encode(&graph->codes, query, s->code);
+    vex_codes_query(&graph->codes, graph_scratch_unit(graph, s, query), s->query);
     for (uint32_t i = 0; i < count; i++) {
         if (i + ahead < count)
             graph_prefetch(graph_code(graph, slots[i + ahead]), graph->codes.stride);
-        ret[i] = (struct vex_graph_hit){graph_dist(graph, s->code, slots[i]), slots[i]};
+        ret[i] = (struct vex_graph_hit){graph_dist(graph, s->query, slots[i]), slots[i]};
     }
 }

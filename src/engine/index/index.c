@@ -130,6 +130,7 @@ int vex_index_new(const struct vex_index_params *params, struct vex_index **ret,
         return vex_err_set(err, VEX_EBAD_INPUT, "unknown type of payload index: %u", params->type);
     index = VEX_NEW(struct vex_index);
     vex_arena_init(&index->arena, 0);
+    vex_index_changed(index);
     index->type = params->type;
     index->ops = stores[params->type];
     copy_params(index, params);
@@ -291,6 +292,7 @@ void vex_index_add(struct vex_index *index, uint32_t slot, struct vex_value payl
 
     if (payload.at == NULL)
         return;
+    vex_index_changed(index);
     gather_all(&gather, payload);
     if ((gather.leads > 0 || gather.lacking) && slot >= index->end)
         index->end = (uint64_t)slot + 1;
@@ -319,6 +321,7 @@ void vex_index_remove(struct vex_index *index, uint32_t slot, struct vex_value p
 
     if (payload.at == NULL)
         return;
+    vex_index_changed(index);
     gather_all(&gather, payload);
     for (int i = sets_of(index, sets); i-- > 0;)
         vex_slots_remove(*sets[i], slot);
@@ -333,6 +336,7 @@ void vex_index_forget(struct vex_index *index, const uint64_t *bits, uint32_t sl
         held += vex_slots_count_in(*sets[i], bits, slots);
     if (held == 0) /* so the store has nothing of them either */
         return;
+    vex_index_changed(index);
     index->ops->forget(index->values, bits, slots);
     for (int i = sets_of(index, sets); i-- > 0;)
         vex_slots_forget(*sets[i], bits, slots);
@@ -345,6 +349,7 @@ bool vex_index_prepare(struct vex_index *index)
 
 void vex_index_publish(struct vex_index *index)
 {
+    vex_index_changed(index);
     if (index->ops->publish != NULL)
         index->ops->publish(index->values);
 }
@@ -677,19 +682,19 @@ bool vex_index_facets(const struct vex_index *index)
 int vex_index_facet(const struct vex_index *index, const uint64_t *among, uint32_t slots,
                     int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg)
 {
-    const uint64_t least = 1;
+    const struct vex_facet_floor floor = {.least = 1};
 
-    return vex_index_facet_above(index, among, slots, &least, fn, arg);
+    return vex_index_facet_above(index, among, slots, &floor, fn, arg);
 }
 
 int vex_index_facet_above(const struct vex_index *index, const uint64_t *among, uint32_t slots,
-                          const uint64_t *least,
+                          const struct vex_facet_floor *floor,
                           int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count),
                           void *arg)
 {
     if (index->ops->facet == NULL)
         return 0;
-    return index->ops->facet(index->values, among, slots, least, fn, arg);
+    return index->ops->facet(index->values, among, slots, floor, fn, arg);
 }
 
 bool vex_index_ordered(const struct vex_index *index)
@@ -785,6 +790,7 @@ int vex_index_load(struct vex_index *index, struct vex_cursor *c, struct vex_err
 {
     int rc = load_sets(index, c, err);
 
+    vex_index_changed(index);
     if (rc == 0)
         rc = index->ops->load(index->values, c, err);
     if (rc != 0)

@@ -56,6 +56,8 @@ uint32_t vex_index_elements(const struct vex_index *index);
 int vex_index_nested(struct vex_arena *arena, const struct vex_path *path, struct vex_str nested,
                      uint32_t *ret_elements, struct vex_err *err);
 const struct vex_analyzer *vex_index_analyzer(const struct vex_index *index); /* TEXT; else NULL */
+/* Another whenever anything in the index has changed; no two indexes ever have the same. Not 0. */
+uint64_t vex_index_stamp(const struct vex_index *index);
 uint64_t vex_index_points(const struct vex_index *index); /* slots with a value of the index's own type */
 uint64_t vex_index_bytes(const struct vex_index *index);  /* memory, about */
 
@@ -101,10 +103,14 @@ bool vex_index_facets(const struct vex_index *index); /* keyword, uuid, integer,
 /* Calls fn with every value and the number of slots (each slot once a value) of `among` that hold it; among NULL: of all. */
 int vex_index_facet(const struct vex_index *index, const uint64_t *among, uint32_t slots,
                     int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg);
-/* The same for those who look for the greatest counts: values that fewer than *least slots hold may be left out. fn may raise
- * *least as it goes; it is 1 at least. */
+/* What those who look for the greatest counts no longer want. fn may raise it as it goes. */
+struct vex_facet_floor {
+    uint64_t least; /* values that fewer slots hold may be left out; 1 at least */
+    struct vex_str
+        text; /* not NULL: so may texts that just `least` slots hold and that do not come before this one */
+};
 int vex_index_facet_above(const struct vex_index *index, const uint64_t *among, uint32_t slots,
-                          const uint64_t *least,
+                          const struct vex_facet_floor *floor,
                           int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count),
                           void *arg);
 

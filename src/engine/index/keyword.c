@@ -448,8 +448,9 @@ static int facet_term(void *arg, uint32_t id, struct vex_str key)
     return facet->fn(facet->arg, &value, facet->counts[id % VEX_TERM_GROUP]);
 }
 
-/* Terms with several slots first: as a rule they raise `least`, and then no text of the others is looked at. */
-static int facet(const void *values, const uint64_t *among, uint32_t slots, const uint64_t *least,
+/* Terms with several slots first: as a rule they raise the floor, and then no text of the others is looked at. */
+static int facet(const void *values, const uint64_t *among, uint32_t slots,
+                 const struct vex_facet_floor *floor,
                  int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg)
 {
     struct facet facet = {.keyword = values, .fn = fn, .arg = arg};
@@ -459,12 +460,14 @@ static int facet(const void *values, const uint64_t *among, uint32_t slots, cons
     for (int single = 0; single < 2 && stop == 0; single++)
         for (uint32_t id = 0; id < dict->end && stop == 0; id += VEX_TERM_GROUP) {
             uint32_t mask;
-            if (single == 1 && *least > 1)
+            if (single == 1 && floor->least > 1)
                 return 0;
             if (single == 1)
                 vex_dict_prefetch(dict, dict->end - id > AHEAD ? id + AHEAD : id);
-            mask = vex_postings_group(&facet.keyword->postings, id, single == 1, among, slots, *least,
+            mask = vex_postings_group(&facet.keyword->postings, id, single == 1, among, slots, floor->least,
                                       facet.counts);
+            if (single == 1 && mask != 0 && floor->text.ptr != NULL)
+                mask = vex_dict_before(dict, id, mask, floor->text);
             if (mask != 0)
                 stop = vex_dict_each_of(dict, id, mask, facet_term, &facet);
             if (dict->end - id <= VEX_TERM_GROUP)

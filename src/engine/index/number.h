@@ -19,7 +19,8 @@ int64_t vex_number_key_int(uint64_t key);
 double vex_number_key_double(uint64_t key);
 
 /* number_order.c: as in struct vex_values_ops. */
-int vex_number_facet(const void *values, const uint64_t *among, uint32_t slots, const uint64_t *least,
+int vex_number_facet(const void *values, const uint64_t *among, uint32_t slots,
+                     const struct vex_facet_floor *floor,
                      int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg);
 void vex_number_walk(const void *values, const struct vex_order_value *from, struct vex_index_walk *ret);
 bool vex_number_walk_next(const void *values, struct vex_index_walk *walk, struct vex_order_value *ret_value,

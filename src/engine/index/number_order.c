@@ -240,7 +240,8 @@ static bool begins(const struct vex_run *run, uint32_t at, uint64_t *ret_key)
     return true;
 }
 
-int vex_number_facet(const void *values, const uint64_t *among, uint32_t slots, const uint64_t *least,
+int vex_number_facet(const void *values, const uint64_t *among, uint32_t slots,
+                     const struct vex_facet_floor *floor,
                      int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg)
 {
     const struct vex_runs *runs = &((const struct vex_number *)values)->runs[VEX_NUMBER_INT];
@@ -270,11 +271,11 @@ int vex_number_facet(const void *values, const uint64_t *among, uint32_t slots, 
             at[i] = parts[used++].end;
             some[i] = begins(run, at[i], &keys[i]);
         }
-        if (pairs < *least)
+        if (pairs < floor->least)
             continue;
         count = count_slots(parts, used, among, slots);
         value.integer = vex_number_key_int(key);
-        if (count >= *least)
+        if (count >= floor->least)
             stop = fn(arg, &value, count);
     }
     return stop;

@@ -327,18 +327,38 @@ static void prefetch(const struct vex_postings *postings, uint32_t first)
             __builtin_prefetch((const void *)(set_of(postings, postings->heads[id]) & ~BIG));
 }
 
+/* Heads that are a slot, out of bits. */
+static uint32_t group_of_singles(const uint32_t *heads, uint32_t count, const uint64_t *bits, uint32_t slots,
+                                 uint64_t ret_counts[VEX_TERM_GROUP])
+{
+    uint32_t mask = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t head = heads[i]; /* NOTHING is not below SET */
+        bool in = head < SET && (bits == NULL || (head < slots && (bits[head / 64] >> head % 64 & 1) != 0));
+        ret_counts[i] = 1;
+        mask |= (uint32_t)in << i;
+    }
+    return mask;
+}
+
 uint32_t vex_postings_group(const struct vex_postings *postings, uint32_t first, bool single,
                             const uint64_t *bits, uint32_t slots, uint64_t least,
                             uint64_t ret_counts[VEX_TERM_GROUP])
 {
     uint32_t mask = 0, left = first < postings->end ? postings->end - first : 0;
 
-    if (!single && left > 2 * AHEAD)
+    if (single)
+        return least > 1 || left == 0
+                   ? 0
+                   : group_of_singles(postings->heads + first, left < VEX_TERM_GROUP ? left : VEX_TERM_GROUP,
+                                      bits, slots, ret_counts);
+    if (left > 2 * AHEAD)
         prefetch(postings, first);
     for (uint32_t i = 0; i < VEX_TERM_GROUP && i < left; i++) {
         uint32_t head = postings->heads[first + i];
         uint64_t count;
-        if (head == NOTHING || is_set(head) == single)
+        if (!is_set(head))
             continue;
         count = vex_postings_count(postings, first + i);
         if (bits != NULL && count >= least)

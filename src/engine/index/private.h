@@ -26,7 +26,8 @@ struct vex_values_ops {
                   uint64_t *unsure, uint32_t slots);
     int (*each)(const struct vex_index *index, const struct vex_cond *cond,
                 int (*fn)(void *arg, uint32_t slot), void *arg);
-    int (*facet)(const void *values, const uint64_t *among, uint32_t slots, const uint64_t *least,
+    int (*facet)(const void *values, const uint64_t *among, uint32_t slots,
+                 const struct vex_facet_floor *floor,
                  int (*fn)(void *arg, const struct vex_facet_value *value, uint64_t count), void *arg);
     void (*walk)(const void *values, const struct vex_order_value *from, struct vex_index_walk *ret);
     bool (*walk_next)(const void *values, struct vex_index_walk *walk, struct vex_order_value *ret_value,
@@ -51,7 +52,8 @@ struct vex_index {
     struct vex_path path;
     uint32_t
         elements; /* steps of the path that lead to the elements which are separate entries; 0: none are */
-    uint64_t end; /* above every slot that has a value or a null */
+    uint64_t stamp;
+    uint64_t end;          /* above every slot that has a value or a null */
     struct vex_slots *own; /* slots with a value of the index's own kind */
     struct vex_slots
         *other; /* slots with a value (not null) of another kind, which the store does not keep */
@@ -62,6 +64,9 @@ struct vex_index {
     struct vex_slots *nulls;   /* slots that are null as IS_NULL says */
     struct vex_slots *lacking; /* elements: slots with an element that is empty as IS_EMPTY says; else NULL */
 };
+
+/* A new stamp. */
+void vex_index_changed(struct vex_index *index);
 
 /* Bounds of the number of slots from numbers of pairs of value and slot: between `least` and `most` of `all` pairs match; each
  * slot has a pair at least, and those that are not `several` have just one. */

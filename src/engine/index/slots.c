@@ -14,6 +14,36 @@
 #define HEAD_COOKIE  12346u
 #define HEAD_PER_KEY 8u /* key, count, offset */
 
+static uint64_t count_plain(const uint64_t *words, size_t count)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < count; i++)
+        total += vex_bits_in(words[i]);
+    return total;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("popcnt"))) static uint64_t count_counting(const uint64_t *words, size_t count)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < count; i++)
+        total += (uint64_t)__builtin_popcountll(words[i]);
+    return total;
+}
+
+uint64_t vex_bits_count(const uint64_t *words, size_t count)
+{
+    return __builtin_cpu_supports("popcnt") ? count_counting(words, count) : count_plain(words, count);
+}
+#else
+uint64_t vex_bits_count(const uint64_t *words, size_t count)
+{
+    return count_plain(words, count);
+}
+#endif
+
 static roaring_bitmap_t *inside(const struct vex_slots *set)
 {
     return (roaring_bitmap_t *)(uintptr_t)set;

@@ -16,6 +16,8 @@ static inline uint64_t vex_bits_in(uint64_t w)
     return w * UINT64_C(0x0101010101010101) >> 56;
 }
 
+uint64_t vex_bits_count(const uint64_t *words, size_t count); /* of many words, as fast as the machine can */
+
 struct vex_slots; /* a roaring bitmap by another name */
 
 struct vex_slots *vex_slots_new(void);

@@ -98,6 +98,10 @@ int vex_rows_walk(struct vex_rows *rows, enum vex_rows_order order, const struct
 int vex_rows_walk_back(struct vex_rows *rows, enum vex_rows_order order, const struct vex_id *from,
                        struct vex_rows_walk *ret);
 uint32_t vex_rows_walk_next(struct vex_rows_walk *walk); /* VEX_SLOT_NONE at the end */
+/* Upwards only. The next slot that is live and set in bits (`slots` of them), passing about `most` others before it gives up for now:
+ * VEX_SLOT_NONE and true. False: the end. */
+bool vex_rows_walk_among(struct vex_rows_walk *walk, const uint64_t *bits, uint32_t slots, uint32_t most,
+                         uint32_t *ret_slot);
 
 /* Checkpoint: the tables to write, the sizes for the manifest; settle once it is durable. */
 uint32_t vex_rows_tables(struct vex_rows *rows, struct vex_table *ret[4]);

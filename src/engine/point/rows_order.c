@@ -445,6 +445,41 @@ static uint32_t next_down(struct vex_rows_walk *walk)
     return slot;
 }
 
+/* The first place from `at` on, below `end`, whose slot is live and set. */
+static size_t among(const struct vex_rows *rows, const uint32_t *order, size_t at, size_t end,
+                    const uint64_t *bits, uint32_t slots)
+{
+    for (; at < end; at++) {
+        uint32_t slot = order[at];
+        if (slot < slots && (bits[slot / 64] >> slot % 64 & 1) != 0 && vex_bit(rows->live, slot))
+            break;
+    }
+    return at;
+}
+
+bool vex_rows_walk_among(struct vex_rows_walk *walk, const uint64_t *bits, uint32_t slots, uint32_t most,
+                         uint32_t *ret_slot)
+{
+    const struct vex_rows *rows = walk->rows;
+    const struct vex_ordered *order = &rows->order[walk->order];
+    size_t main = walk->at >> 32, tail = walk->at & UINT32_MAX;
+    size_t main_end = order->main_count - main > most ? main + most : order->main_count;
+    size_t tail_end = order->tail_count - tail > most ? tail + most : order->tail_count;
+
+    main = among(rows, order->main, main, main_end, bits, slots);
+    tail = among(rows, order->tail, tail, tail_end, bits, slots);
+    bool in_main = main < main_end, in_tail = tail < tail_end;
+    *ret_slot = VEX_SLOT_NONE;
+    /* What is beyond the look ahead of one may come before what was found in the other. */
+    if (in_main && (in_tail ? compare(rows, walk->order, order->main[main], order->tail[tail]) < 0
+                            : tail == order->tail_count))
+        *ret_slot = order->main[main++];
+    else if (in_tail && (in_main || main == order->main_count))
+        *ret_slot = order->tail[tail++];
+    walk->at = (uint64_t)main << 32 | tail;
+    return *ret_slot != VEX_SLOT_NONE || main < order->main_count || tail < order->tail_count;
+}
+
 uint32_t vex_rows_walk_next(struct vex_rows_walk *walk)
 {
     return walk->descending ? next_down(walk) : next_up(walk);

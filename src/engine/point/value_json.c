@@ -153,50 +153,72 @@ int vex_value_from_json(struct vex_buf *out, struct vex_json v, struct vex_err *
     return rc;
 }
 
-static void container_to_json(struct vex_jw *w, struct vex_value v)
-{
-    struct vex_value_iter it = vex_value_iter(v);
-    bool map = it.map;
+/* Writes the value at `at`; returns the byte after it. */
+static const uint8_t *write_at(struct vex_jw *w, const uint8_t *at);
 
-    if (map)
-        vex_jw_object(w);
-    else
-        vex_jw_array(w);
-    while (vex_value_next(&it)) {
-        if (map)
-            vex_jw_key(w, it.key);
-        vex_value_to_json(w, it.value);
+static const uint8_t *write_map(struct vex_jw *w, const uint8_t *at, uint64_t count)
+{
+    vex_jw_object(w);
+    for (uint64_t i = 0; i < count; i++) {
+        const uint8_t *text;
+        uint64_t len = cbor_arg(at, &text);
+
+        vex_jw_key(w, vex_str((const char *)text, (size_t)len));
+        at = write_at(w, text + len);
     }
-    if (map)
-        vex_jw_object_end(w);
-    else
-        vex_jw_array_end(w);
+    vex_jw_object_end(w);
+    return at;
+}
+
+static const uint8_t *write_array(struct vex_jw *w, const uint8_t *at, uint64_t count)
+{
+    vex_jw_array(w);
+    for (uint64_t i = 0; i < count; i++)
+        at = write_at(w, at);
+    vex_jw_array_end(w);
+    return at;
+}
+
+static void write_simple(struct vex_jw *w, uint8_t initial, uint64_t arg)
+{
+    double d;
+
+    if (initial == CBOR_DOUBLE) {
+        memcpy(&d, &arg, sizeof d);
+        vex_jw_f64(w, d);
+    } else if (initial == CBOR_NULL) {
+        vex_jw_null(w);
+    } else {
+        vex_jw_bool(w, initial == CBOR_TRUE);
+    }
+}
+
+static const uint8_t *write_at(struct vex_jw *w, const uint8_t *at)
+{
+    uint8_t initial = at[0];
+    uint64_t arg = cbor_arg(at, &at);
+
+    switch (initial >> 5) {
+    case CBOR_UINT:
+        vex_jw_u64(w, arg);
+        return at;
+    case CBOR_NEGATIVE:
+        vex_jw_i64(w, -1 - (int64_t)arg);
+        return at;
+    case CBOR_TEXT:
+        vex_jw_str(w, vex_str((const char *)at, (size_t)arg));
+        return at + arg;
+    case CBOR_ARRAY:
+        return write_array(w, at, arg);
+    case CBOR_MAP:
+        return write_map(w, at, arg);
+    default:
+        write_simple(w, initial, arg);
+        return at;
+    }
 }
 
 void vex_value_to_json(struct vex_jw *w, struct vex_value v)
 {
-    switch (vex_value_kind(v)) {
-    case VEX_VALUE_NULL:
-        vex_jw_null(w);
-        break;
-    case VEX_VALUE_BOOL:
-        vex_jw_bool(w, vex_value_bool(v));
-        break;
-    case VEX_VALUE_INT:
-        vex_jw_i64(w, vex_value_int(v));
-        break;
-    case VEX_VALUE_UINT:
-        vex_jw_u64(w, vex_value_uint(v));
-        break;
-    case VEX_VALUE_DOUBLE:
-        vex_jw_f64(w, vex_value_double(v));
-        break;
-    case VEX_VALUE_TEXT:
-        vex_jw_str(w, vex_value_text(v));
-        break;
-    case VEX_VALUE_ARRAY:
-    case VEX_VALUE_MAP:
-        container_to_json(w, v);
-        break;
-    }
+    write_at(w, v.at);
 }

@@ -7,22 +7,50 @@
 
 #include "base/mem.h"
 
-#define GATHER_NS 40u /* a match gathered, its id compared a few times */
-#define PASS_NS   10u /* a slot passed by a walk */
+#define GATHER_NS 40u   /* a match gathered, its id compared a few times */
+#define PASS_NS   2u    /* a slot passed by a walk */
+#define AHEAD     32u   /* rows that are fetched together */
+#define PASSES    4096u /* slots passed between two looks at the clock */
+
+/* The matches are known: their order is walked from one to the next. */
+static int walk_found(struct vex_read *read, const struct vex_candidates *found, struct vex_rows_walk *walk,
+                      struct vex_browse *browse)
+{
+    int code = 0;
+    uint32_t slot;
+    while (code == 0 && found->count != 0 &&
+           vex_rows_walk_among(walk, found->allow, found->slots, PASSES, &slot))
+        code = slot == VEX_SLOT_NONE ? vex_read_check(read) : vex_browse_take(read, browse, slot, NULL);
+    return code;
+}
+
+/* The next slot that may match; VEX_SLOT_NONE and true: none yet. */
+static bool next_likely(const struct vex_sieve *sieve, const uint64_t *screen, struct vex_rows_walk *walk,
+                        uint32_t *ret_slot)
+{
+    if (screen != NULL)
+        return vex_rows_walk_among(walk, screen, sieve->plan.slots, PASSES, ret_slot);
+    *ret_slot = vex_rows_walk_next(walk);
+    return *ret_slot != VEX_SLOT_NONE;
+}
 
 static int walk(struct vex_read *read, const struct vex_scroll *request, struct vex_sieve *sieve,
                 struct vex_browse *browse)
 {
     struct vex_rows_walk walk;
     const struct vex_id *from = request->order == VEX_ORDER_ID ? request->offset : NULL;
+    const uint64_t *screen = NULL;
     int code = vex_rows_walk(read->data.rows, request->order, from, &walk);
     if (code != 0)
         return vex_err_set(read->err, code, "%s: the points can't be put in order", read->what);
-    for (uint32_t slot; code == 0 && (slot = vex_rows_walk_next(&walk)) != VEX_SLOT_NONE;) {
-        code = vex_sieve_passes(sieve, slot);
+    code = vex_sieve_screen(sieve, &screen);
+    for (uint32_t slot; code == 0 && !sieve->is_found && next_likely(sieve, screen, &walk, &slot);) {
+        code = slot == VEX_SLOT_NONE ? vex_read_check(read) : vex_sieve_passes(sieve, slot);
         if (code > 0)
             code = vex_browse_take(read, browse, slot, NULL);
     }
+    if (code == 0 && sieve->is_found)
+        code = walk_found(read, &sieve->found, &walk, browse);
     return code < 0 ? code : 0;
 }
 
@@ -81,16 +109,24 @@ static int gather(struct vex_read *read, const struct vex_scroll *request,
                   const struct vex_candidates *matches, struct heap *heap)
 {
     bool from = request->order == VEX_ORDER_ID && request->offset != NULL;
-    uint32_t at = 0, slot;
+    uint32_t at = 0, slots[AHEAD], some = AHEAD;
     int code = 0;
-    while (code == 0 && (slot = vex_candidates_next(matches, &at)) != VEX_SLOT_NONE) {
-        code = vex_read_step(read);
-        if (from) {
-            struct vex_id id = vex_rows_id(heap->rows, slot);
-            if (vex_id_cmp(&id, request->offset) < 0)
-                continue;
+    while (code == 0 && some == AHEAD) {
+        for (some = 0; some < AHEAD; some++) {
+            slots[some] = vex_candidates_next(matches, &at);
+            if (slots[some] == VEX_SLOT_NONE)
+                break;
+            __builtin_prefetch(vex_rows_at(heap->rows, slots[some]));
         }
-        offer(heap, slot);
+        for (uint32_t i = 0; i < some && code == 0; i++) {
+            code = vex_read_step(read);
+            if (from) {
+                struct vex_id id = vex_rows_id(heap->rows, slots[i]);
+                if (vex_id_cmp(&id, request->offset) < 0)
+                    continue;
+            }
+            offer(heap, slots[i]);
+        }
     }
     for (uint64_t left = heap->count; left > 1; left--) { /* into order */
         uint32_t last = heap->slots[0];

@@ -4,14 +4,6 @@
 #include "base/mem.h"
 #include "engine/index/slots.h"
 
-static uint64_t count_bits(const uint64_t *words, size_t count)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < count; i++)
-        n += vex_bits_in(words[i]);
-    return n;
-}
-
 static int step(void *arg)
 {
     return vex_read_check(arg);
@@ -95,7 +87,7 @@ int vex_candidates_find(struct vex_read *read, const struct vex_read_filter *fil
         most = listed.count;
     } else if (filter->filter == NULL) {
         ret->allow = base;
-        ret->count = live ? most : count_bits(base, vex_plan_words(slots));
+        ret->count = live ? most : vex_bits_count(base, vex_plan_words(slots));
         return 0;
     }
     vex_candidates_plan(read, filter, base, most, &plan);

@@ -21,9 +21,9 @@ struct counting {
     uint64_t limit;
     struct facet *best;
     uint64_t count, cap;
-    uint64_t least;       /* values of the complete index that fewer slots hold can't be among the best */
-    uint64_t most_extra;  /* slots of a value in `extra` */
-    struct vex_map extra; /* value's bytes -> struct facet, of the slots beside the complete index */
+    struct vex_facet_floor floor; /* values of the complete index below it can't be among the best */
+    uint64_t most_extra;          /* slots of a value in `extra` */
+    struct vex_map extra;         /* value's bytes -> struct facet, of the slots beside the complete index */
 };
 
 /* ---- order ---- */
@@ -71,7 +71,7 @@ static void rise(struct facet *heap, uint64_t at)
 static void improve(struct counting *c, const struct facet *facet)
 {
     if (c->limit == 0) {
-        c->least = UINT64_MAX;
+        c->floor.least = UINT64_MAX;
         return;
     }
     if (before(facet, &c->best[0])) {
@@ -79,7 +79,11 @@ static void improve(struct counting *c, const struct facet *facet)
         sink(c->best, c->count, 0);
     }
     if (c->best[0].count > c->most_extra + 1)
-        c->least = c->best[0].count - c->most_extra;
+        c->floor.least = c->best[0].count - c->most_extra;
+    if (c->most_extra == 0 && c->best[0].count == c->floor.least && c->best[0].value.kind == VEX_FACET_TEXT)
+        c->floor.text = c->best[0].value.text;
+    else
+        c->floor.text = (struct vex_str){0};
 }
 
 static int offer(struct counting *c, const struct facet *facet)
@@ -178,7 +182,7 @@ static int count_values(struct counting *c, const struct vex_field *field,
     if (code == 0 && field->index != NULL && (filtered || field->pending != NULL))
         code = among_of(read, field, matches, &among);
     if (code == 0 && field->index != NULL)
-        code = vex_index_facet_above(field->index, among, matches->slots, &c->least, add_value, c);
+        code = vex_index_facet_above(field->index, among, matches->slots, &c->floor, add_value, c);
     vex_mem_free(among);
     size_t at = 0;
     struct vex_str key;
@@ -228,7 +232,7 @@ static bool is_narrow(const struct vex_field *field, const struct vex_candidates
 static int facet(struct vex_read *read, const struct vex_facet *request, struct vex_field *field,
                  struct vex_facet_hit **ret, size_t *ret_count)
 {
-    struct counting c = {.read = read, .limit = request->limit, .least = 1};
+    struct counting c = {.read = read, .limit = request->limit, .floor.least = 1};
     struct vex_candidates matches = {0};
     struct vex_read_filter filter;
     int code = vex_read_filter_bind(read, request->filter, &filter);

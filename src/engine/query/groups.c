@@ -1,11 +1,10 @@
 /* Groups: hits gathered by the values of a field.
  *
- * Method    The hits come best first, in pieces that grow: a value met for the first time opens a group while there are fewer than
- *           wanted, and each group takes its first hits. It ends when all groups are full or there are no more hits, so the answer
- *           is that of looking at all of them.
+ * Method    The hits come best first, in pieces that grow, or all at once where each piece would begin from nothing: a value met for
+ *           the first time opens a group while there are fewer than wanted, and each group takes its first hits. It ends when all
+ *           groups are full or there are no more hits, so the answer is that of looking at all of them.
  * Lookup    Records of the other collection are read when this one is let go: no call holds two collections. */
-#include "engine/query/browse.h"
-#include "engine/query/nearest.h"
+#include "engine/query/stage.h"
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -158,7 +157,7 @@ static uint64_t next_piece(uint64_t piece)
 
 static int by_score(struct grouping *g)
 {
-    struct vex_nearest request = g->request->nearest;
+    struct vex_nearest request = g->request->stage->nearest;
     struct vex_candidates candidates = {0};
     struct vex_query query;
     uint64_t done = 0;
@@ -184,35 +183,37 @@ static int by_score(struct grouping *g)
     return code;
 }
 
-static int by_order(struct grouping *g)
+static int by_stage(struct grouping *g)
 {
-    const struct vex_scroll *scroll = g->request->scroll;
+    const struct vex_stage *stage = g->request->stage;
     uint64_t done = 0;
     int code = 0;
+    bool last = false;
     /* Another sample would be other points. */
-    uint64_t piece = scroll->sample ? UINT64_MAX : first_piece(g->request);
-    for (; code == 0 && !is_done(g); piece = next_piece(piece)) {
-        struct vex_browse browse;
-        code = vex_browse_run(g->read, scroll, piece, &browse);
-        for (uint64_t i = done; i < browse.count && code == 0 && !is_done(g); i++) {
-            struct member member = {.slot = browse.slots[i], .has_value = browse.values != NULL};
+    bool whole = stage->prefetch_count > 0 || stage->kind == VEX_STAGE_SAMPLE;
+    uint64_t piece = whole ? UINT64_MAX : first_piece(g->request);
+    for (; code == 0 && !last && !is_done(g); piece = next_piece(piece)) {
+        struct vex_scored_list list;
+        code = vex_stage_run(g->read, stage, 0, piece, &list);
+        for (uint64_t i = done; i < list.count && code == 0 && !is_done(g); i++) {
+            struct member member = {.slot = list.entries[i].slot,
+                                    .score = list.entries[i].score,
+                                    .has_value = list.values != NULL};
             if (member.has_value)
-                member.value = browse.values[i];
+                member.value = list.values[i];
             code = put(g, &member);
         }
-        bool last = browse.count < piece;
-        done = browse.count;
-        vex_browse_done(&browse);
-        if (last)
-            break;
+        last = list.count < piece;
+        done = list.count;
+        vex_scored_list_done(&list);
     }
     return code;
 }
 
 /* ---- the answer ---- */
 
-static int answer_group(struct vex_read *read, const struct vex_result_plan *plan, const struct group *group,
-                        struct vex_group *ret)
+static int answer_group(struct vex_read *read, const struct vex_stage *stage,
+                        const struct vex_result_plan *plan, const struct group *group, struct vex_group *ret)
 {
     uint32_t *slots = vex_mem_try((group->count + 1) * sizeof *slots);
     if (slots == NULL)
@@ -223,6 +224,8 @@ static int answer_group(struct vex_read *read, const struct vex_result_plan *pla
     int code = vex_result_slots(read, plan, slots, group->count, &ret->hits);
     for (uint64_t i = 0; i < group->count && code == 0; i++) {
         ret->hits.hits[i].score = group->members[i].score;
+        if (vex_stage_lists(stage))
+            ret->hits.hits[i].version = 0;
         ret->hits.hits[i].has_order_value = group->members[i].has_value;
         ret->hits.hits[i].order_value = group->members[i].value;
     }
@@ -234,14 +237,13 @@ static int answer(struct grouping *g, struct vex_group **ret, size_t *ret_count)
 {
     const struct vex_groups *request = g->request;
     struct vex_result_plan plan;
-    int code = request->scroll != NULL
-                   ? vex_result_plan(g->read, &request->scroll->payload, &request->scroll->vectors, &plan)
-                   : vex_result_plan(g->read, &request->nearest.payload, &request->nearest.vectors, &plan);
+    const struct vex_nearest *selectors = &request->stage->nearest;
+    int code = vex_result_plan(g->read, &selectors->payload, &selectors->vectors, &plan);
     struct vex_group *groups = vex_arena_try(g->read->arena, (size_t)(g->count + 1) * sizeof *groups);
     if (code == 0 && groups == NULL)
         code = vex_read_no_memory(g->read);
     for (uint64_t i = 0; i < g->count && code == 0; i++)
-        code = answer_group(g->read, &plan, g->groups[i], &groups[i]);
+        code = answer_group(g->read, request->stage, &plan, g->groups[i], &groups[i]);
     if (code == 0) {
         *ret = groups;
         *ret_count = g->count;
@@ -257,7 +259,8 @@ static int find_groups(struct vex_read *read, const struct vex_groups *request, 
     if (request->limit == 0 || request->size == 0)
         return 0;
     vex_map_init(&g.by_id);
-    code = request->scroll != NULL ? by_order(&g) : by_score(&g);
+    code = request->stage->kind == VEX_STAGE_NEAREST && request->stage->prefetch_count == 0 ? by_score(&g)
+                                                                                            : by_stage(&g);
     if (code == 0)
         code = answer(&g, ret, ret_count);
     for (uint64_t i = 0; i < g.count; i++)
@@ -319,7 +322,7 @@ int vex_read_groups(struct vex_collection *collection, const struct vex_groups *
     struct vex_read read;
     *ret = NULL;
     *ret_count = 0;
-    int code = vex_read_open(&read, collection, context, "Groups", err);
+    int code = vex_stage_open(&read, collection, context, request->stage, 1, err);
     if (code != 0)
         return code;
     code = find_groups(&read, request, ret, ret_count);

@@ -12,8 +12,11 @@
 
 /* ---- one query ---- */
 
-static int bad_name(struct vex_read *read, struct vex_str name)
+int vex_nearest_params(struct vex_read *read, struct vex_str name, const struct vex_vector_params **ret)
 {
+    *ret = vex_config_vector(read->data.config, name);
+    if (*ret != NULL)
+        return 0;
     return vex_err_set(read->err, VEX_EBAD_INPUT, "Not existing vector name error: " VEX_STR_FMT,
                        VEX_STR_ARG(name));
 }
@@ -151,12 +154,17 @@ int vex_nearest_resolve(struct vex_read *read, const struct vex_nearest *request
                         struct vex_query *query)
 {
     *query = (struct vex_query){.request = request, .exclude = VEX_SLOT_NONE, .ret = ret};
-    query->params = vex_config_vector(read->data.config, request->using);
-    if (query->params == NULL)
-        return bad_name(read, request->using);
-    int code = vex_result_plan(read, &request->payload, &request->vectors, &query->plan);
+    int code = vex_nearest_params(read, request->using, &query->params);
+    if (code == 0)
+        code = vex_result_plan(read, &request->payload, &request->vectors, &query->plan);
     if (code != 0)
         return code;
+    if (request->has_idf && !query->params->idf)
+        return vex_err_set(
+            read->err, VEX_EBAD_INPUT,
+            "search param `idf` requires a sparse vector with the `idf` modifier, which vector "
+            "\"" VEX_STR_FMT "\" is not",
+            VEX_STR_ARG(request->using));
     if (request->id != NULL)
         return resolve_point(read, query);
     if (request->positive_count + request->negative_count == 0)
@@ -198,14 +206,7 @@ static bool same_group(const struct vex_query *a, const struct vex_query *b)
     return a->params == b->params && wanted(ra) == wanted(rb) && ra->has_ids == rb->has_ids &&
            ra->exact == rb->exact && ra->indexed_only == rb->indexed_only && ra->ef == rb->ef &&
            (!ra->has_ids || (ra->ids == rb->ids && ra->id_count == rb->id_count)) &&
-           same_filter(ra->filter, rb->filter);
-}
-
-/* Bytes are stored as they are, not normalised, and the device knows cosine only of normalised vectors. */
-static bool by_device(const struct vex_vector_params *params)
-{
-    return params->kind == VEX_VECTOR_DENSE &&
-           (params->element != VEX_ELEMENT_U8 || params->distance != VEX_DISTANCE_COSINE);
+           same_filter(ra->filter, rb->filter) && same_filter(ra->corpus, rb->corpus);
 }
 
 int vex_nearest_candidates(struct vex_read *read, const struct vex_query *query, struct vex_candidates *ret)
@@ -236,7 +237,7 @@ int vex_nearest_among(struct vex_read *read, struct vex_query *queries, uint32_t
         group.want = candidates->count;
     if (group.want == 0)
         return 0;
-    if (!by_device(group.params))
+    if (group.params->kind != VEX_VECTOR_DENSE)
         return vex_nearest_scan(read, &group);
     struct vex_walk walk;
     bool walks = vex_nearest_walk_plan(&read->data, group.params, queries[0].request, group.want,
@@ -258,14 +259,15 @@ static int run_group(struct vex_read *read, struct vex_query *queries, uint32_t 
     return code;
 }
 
-static int run(struct vex_read *read, const struct vex_nearest *requests, uint32_t count,
-               struct vex_hits *ret)
+int vex_nearest_run(struct vex_read *read, const struct vex_nearest *requests, size_t apart, uint32_t count,
+                    struct vex_hits *ret)
 {
     struct vex_query *queries = vex_arena_try(read->arena, (size_t)count * sizeof *queries);
     if (queries == NULL)
         return vex_read_no_memory(read);
     for (uint32_t i = 0; i < count; i++) {
-        int code = vex_nearest_resolve(read, &requests[i], &ret[i], &queries[i]);
+        const void *request = (const char *)requests + i * apart;
+        int code = vex_nearest_resolve(read, request, &ret[i], &queries[i]);
         if (code != 0)
             return code;
     }
@@ -291,7 +293,7 @@ int vex_read_nearest(struct vex_collection *collection, const struct vex_nearest
     int code = vex_read_open(&read, collection, context, "Search", err);
     if (code != 0)
         return code;
-    code = run(&read, requests, count, ret);
+    code = vex_nearest_run(&read, requests, sizeof *requests, count, ret);
     for (uint32_t i = 0; i < count && code != 0; i++)
         ret[i] = (struct vex_hits){0};
     vex_read_close(&read);
@@ -307,6 +309,13 @@ static bool passes(const struct vex_query *query, float score)
         return true;
     return vex_score_larger_better(query->params->distance) ? score > request->threshold
                                                             : score < request->threshold;
+}
+
+void vex_scored_list_done(struct vex_scored_list *list)
+{
+    vex_mem_free(list->entries);
+    vex_mem_free(list->values);
+    *list = (struct vex_scored_list){0};
 }
 
 static int keep(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,

@@ -10,11 +10,13 @@
 #include "engine/query/result.h"
 #include "engine/query/top.h"
 
-/* The best slots of a query in order; on the heap. */
+/* Slots in the order of an answer; on the heap. */
 struct vex_scored_list {
     struct vex_scored *entries;
     uint64_t count;
+    struct vex_order_value *values; /* beside entries, in the order of a field; else NULL */
 };
+void vex_scored_list_done(struct vex_scored_list *list);
 
 struct vex_query {
     const struct vex_nearest *request;
@@ -37,6 +39,11 @@ struct vex_query_group {
                       of its own */
 };
 
+/* The vector of a name: VEX_EBAD_INPUT as the peer says it. */
+int vex_nearest_params(struct vex_read *read, struct vex_str name, const struct vex_vector_params **ret);
+/* `count` requests, each `apart` bytes after the one before; those that can share a pass do. */
+int vex_nearest_run(struct vex_read *read, const struct vex_nearest *requests, size_t apart, uint32_t count,
+                    struct vex_hits *ret);
 /* One request against this version. ret may be NULL when a list is asked for. */
 int vex_nearest_resolve(struct vex_read *read, const struct vex_nearest *request, struct vex_hits *ret,
                         struct vex_query *query);
@@ -68,6 +75,8 @@ int vex_nearest_walk(struct vex_read *read, const struct vex_query_group *group,
                      const struct vex_walk *plan, bool *ret_served);
 /* Each query by a walk, or by the exact search when it serves better. */
 int vex_nearest_graph(struct vex_read *read, const struct vex_query_group *group);
+/* Bytes are stored as they are, not normalised, and the device knows cosine only of normalised vectors. */
+bool vex_nearest_by_device(const struct vex_vector_params *params);
 int vex_nearest_dense(struct vex_read *read, const struct vex_query_group *group);
 int vex_nearest_scan(struct vex_read *read, const struct vex_query_group *group);
 /* Turns the best slots of one query, in order, into its hits. */

@@ -141,8 +141,16 @@ static uint32_t queries_at_once(const struct vex_query_group *group, uint64_t k)
     return most < QUERIES_MAX ? (uint32_t)most : QUERIES_MAX;
 }
 
+bool vex_nearest_by_device(const struct vex_vector_params *params)
+{
+    return params->kind == VEX_VECTOR_DENSE &&
+           (params->element != VEX_ELEMENT_U8 || params->distance != VEX_DISTANCE_COSINE);
+}
+
 int vex_nearest_dense(struct vex_read *read, const struct vex_query_group *group)
 {
+    if (!vex_nearest_by_device(group->params))
+        return vex_nearest_scan(read, group);
     uint64_t k = hits_wanted(group, MARGIN);
     uint32_t at_once = queries_at_once(group, k);
     int code = 0;

@@ -3,10 +3,15 @@
  *
  * Filters   Walks go through all nodes, with a beam that is wider the fewer may be answered, down to a bound; below it through the
  *           allowed ones only. What comes back short is left to the exact search.
+ * Codes     Of few bits, as a user has set them: a search may refuse them (then it is exact), ask for a wider beam, or take
+ *           their estimates as scores. With 7 bits only the beam is widened: comparing it with the originals costs next to nothing.
  * Costs     Nanoseconds on an ordinary core; what decides is their ratio. */
 #include "engine/query/nearest.h"
 
+#include <math.h>
+
 #include "base/mem.h"
+#include "uapi/dist.h"
 
 #define SCAN_MOST        20000u /* candidates beyond which nothing is compared one by one, if it can be helped */
 #define BYTE_NS          0.08  /* of a vector compared */
@@ -42,6 +47,21 @@ static double widening(enum vex_distance distance, double share)
     return share * WIDEN_MOST > sparse ? sparse / share : WIDEN_MOST;
 }
 
+/* At least so many times what is wanted, but never so many that there is no walk. */
+static uint64_t oversampled(uint64_t ef, uint64_t want, double times)
+{
+    double places = times > 1 ? ceil((double)want * times) : 0;
+
+    if (ef >= VEX_GRAPH_EF_MAX || !(places > (double)ef))
+        return ef;
+    return places < VEX_GRAPH_EF_MAX ? (uint64_t)places : VEX_GRAPH_EF_MAX;
+}
+
+static bool of_bits(const struct vex_graph *graph)
+{
+    return vex_graph_params(graph)->codes.kind != VEX_CODES_7_BITS;
+}
+
 /* The width of a walk; 0: it would be too wide. */
 static uint32_t width(const struct vex_graph_view *view, enum vex_distance distance,
                       const struct vex_nearest *request, uint64_t want, double share)
@@ -52,6 +72,7 @@ static uint32_t width(const struct vex_graph_view *view, enum vex_distance dista
         ef = VEX_GRAPH_EF_MAX;
     if (ef < want)
         ef = want;
+    ef = oversampled(ef, want, request->oversampling);
     if (ef <= VEX_GRAPH_EF_MAX)
         ef = (uint64_t)((double)ef * widening(distance, share));
     return ef > VEX_GRAPH_EF_MAX ? 0 : (uint32_t)ef;
@@ -66,6 +87,8 @@ bool vex_nearest_walk_plan(const struct vex_collection_data *data, const struct 
     uint64_t bytes = count * vex_vectors_stride(params);
 
     if (request->exact || count == 0 || !vex_graph_set_view(data->graphs, params->ordinal, view))
+        return false;
+    if (request->ignore_codes && of_bits(view->graph))
         return false;
     linked = (double)vex_graph_count(view->graph);
     if (linked < 1 || view->tail_count > count / TAIL_SHARE)
@@ -133,17 +156,60 @@ static int widen_allow(struct run *run)
     return 0;
 }
 
+static bool in_tail(const struct run *run, uint32_t slot)
+{
+    return run->tail != NULL && vex_plan_bit(run->tail, run->group->candidates->slots, slot);
+}
+
+/* Cosine of bytes, which are stored as they are: the device gives their products only. */
+static int cosine(struct run *run, const uint32_t *slots, uint32_t count, float *ret)
+{
+    const struct vex_vector_params *params = run->group->params;
+    const float *query = run->query->vector.values;
+    vex_dist_fn *dot = vex_dist(VEX_DISTANCE_DOT, VEX_ELEMENT_F32); /* negated */
+    float *row = vex_mem_try(params->size * sizeof *row);
+    int code = row == NULL ? VEX_ENO_MEMORY : 0;
+
+    for (uint32_t i = 0; i < count && code == 0; i++) {
+        double norms;
+        code = vex_vectors_read(run->read->data.vectors, params->ordinal, slots[i], row);
+        if (code != 0)
+            break;
+        norms = sqrt((double)dot(query, query, params->size) * (double)dot(row, row, params->size));
+        ret[i] = norms > 0 ? (float)((double)dot(query, row, params->size) / norms) : 0;
+    }
+    vex_mem_free(row);
+    return code;
+}
+
 /* Compares with the originals. */
 static int offer(struct run *run, const uint32_t *slots, uint32_t count, float *distances)
 {
     const struct vex_vector_params *params = run->group->params;
-    int code = vex_vectors_score(run->read->data.vectors, params->ordinal, params->distance,
-                                 run->query->vector.values, slots, count, distances);
+    int code = vex_nearest_by_device(params)
+                   ? vex_vectors_score(run->read->data.vectors, params->ordinal, params->distance,
+                                       run->query->vector.values, slots, count, distances)
+                   : cosine(run, slots, count, distances);
 
     if (code != 0)
         return vex_err_set(run->read->err, code, "%s: the vectors can't be read", run->read->what);
     for (uint32_t i = 0; i < count && code == 0; i++)
         code = vex_top_offer(&run->top, vex_score_of(params->distance, distances[i]), slots[i]);
+    return code != 0 ? vex_read_no_memory(run->read) : 0;
+}
+
+/* Takes what codes say. */
+static int offer_codes(struct run *run, const struct vex_graph_hit *hits, uint32_t count)
+{
+    enum vex_distance distance = run->group->params->distance;
+    int code = 0;
+
+    for (uint32_t i = 0; i < count && code == 0; i++)
+        if (!in_tail(run, hits[i].slot))
+            code = vex_top_offer(
+                &run->top,
+                vex_score_of(distance, vex_graph_distance(run->walk->view.graph, hits[i].distance)),
+                hits[i].slot);
     return code != 0 ? vex_read_no_memory(run->read) : 0;
 }
 
@@ -153,8 +219,10 @@ static int offer_beam(struct run *run, const struct vex_graph_hit *hits, uint32_
 {
     uint32_t kept = 0;
 
+    if (run->query->request->score_by_codes && of_bits(run->walk->view.graph))
+        return offer_codes(run, hits, count);
     for (uint32_t i = 0; i < count; i++)
-        if (run->tail == NULL || !vex_plan_bit(run->tail, run->group->candidates->slots, hits[i].slot))
+        if (!in_tail(run, hits[i].slot))
             slots[kept++] = hits[i].slot;
     return offer(run, slots, kept, distances);
 }

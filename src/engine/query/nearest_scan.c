@@ -43,14 +43,18 @@ static void count_common(const struct vex_vector_value *query, const struct vex_
     }
 }
 
-/* Counts, over all points that have the vector, in how many each index of each query occurs. */
+/* Counts, over all points of the corpus that have the vector, in how many each index of each query occurs. */
 static int count_documents(struct vex_read *read, const struct vex_query_group *group, uint32_t **df,
                            uint64_t *ret_points)
 {
-    struct vex_read_filter none = {0};
-    struct vex_candidates all;
-    int code = vex_candidates_find(read, &none, (struct vex_id_list){0}, group->params->ordinal, &all);
+    struct vex_read_filter corpus;
+    struct vex_candidates all = {0};
     uint32_t at = 0, slot;
+    int code = vex_read_filter_bind(read, group->queries[0].request->corpus, &corpus);
+    if (code != 0)
+        return code;
+    code = vex_candidates_find(read, &corpus, (struct vex_id_list){0}, group->params->ordinal, &all);
+    vex_read_filter_unbind(&corpus);
     while (code == 0 && (slot = vex_candidates_next(&all, &at)) != VEX_SLOT_NONE) {
         struct vex_extra_vector stored;
         ++*ret_points;

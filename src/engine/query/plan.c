@@ -108,13 +108,30 @@ static uint64_t least_of(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* A read is planned for its cost and once more when it runs: meanwhile the index has rarely changed. Conditions belong to one read
+ * each, and binding has changed this one before. */
+static struct vex_index_estimate recalled(const struct vex_index *index, const struct vex_cond *cond)
+{
+    struct vex_cond *own = (struct vex_cond *)(uintptr_t)cond;
+    uint64_t stamp = vex_index_stamp(index);
+    if (cond->bound.estimate.stamp == stamp)
+        return (struct vex_index_estimate){true, cond->bound.estimate.min, cond->bound.estimate.max};
+    struct vex_index_estimate estimate = vex_index_estimate(index, cond);
+    if (estimate.served) {
+        own->bound.estimate.stamp = stamp;
+        own->bound.estimate.min = estimate.min;
+        own->bound.estimate.max = estimate.max;
+    }
+    return estimate;
+}
+
 struct vex_index_estimate vex_plan_estimate(struct vex_plan *plan, const struct vex_index *index,
                                             const struct vex_cond *cond)
 {
     for (uint32_t i = 0; i < plan->estimate_count; i++)
         if (plan->estimates[i].cond == cond)
             return plan->estimates[i].estimate;
-    struct vex_index_estimate estimate = vex_index_estimate(index, cond);
+    struct vex_index_estimate estimate = recalled(index, cond);
     if (plan->estimate_count < VEX_PLAN_ESTIMATES) {
         plan->estimates[plan->estimate_count].cond = cond;
         plan->estimates[plan->estimate_count++].estimate = estimate;
@@ -497,25 +514,21 @@ static int find_by_lead(struct finding *f)
 static int find_by_bitmaps(struct finding *f)
 {
     struct vex_plan *plan = f->plan;
-    size_t words = vex_plan_words(plan->slots);
-    uint64_t *sets = vex_mem_try(words * 2 * sizeof *sets);
-    if (sets == NULL)
+    size_t words = vex_plan_words(plan->slots), pending = vex_plan_words(plan->pending_slots);
+    uint64_t *maybe = vex_mem_try(words * sizeof *maybe), *sure = f->bits;
+    if (maybe == NULL)
         return VEX_ENO_MEMORY;
-    uint64_t *sure = sets, *maybe = sets + words;
     int code = vex_plan_bitmaps(plan, sure, maybe);
-    size_t pending = vex_plan_words(plan->pending_slots);
     if (code == 0 && plan->pending != NULL)
         for (size_t w = 0; w < words && w < pending; w++) {
             sure[w] &= ~plan->pending[w];
             maybe[w] |= plan->pending[w];
         }
-    for (size_t w = 0; w < words && code == 0; w++) {
-        f->bits[w] |= sure[w];
-        f->count += vex_bits_in(sure[w]);
-    }
-    if (code == 0)
+    if (code == 0) {
+        f->count += vex_bits_count(sure, words);
         code = take_all(f, maybe, plan->slots, sure);
-    vex_mem_free(sets);
+    }
+    vex_mem_free(maybe);
     return code;
 }
 

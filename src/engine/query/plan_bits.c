@@ -116,11 +116,21 @@ static int add_slice(const struct bits *b, const struct vex_cond *cond, const ui
     return 0;
 }
 
-static void add_indexed(const struct bits *b, const struct vex_index *index, const struct vex_cond *cond,
-                        const uint64_t *within, struct sets into)
+/* The index that is to answer a condition on values; NULL: it stays open. */
+static const struct vex_index *telling_index(struct vex_plan *plan, const struct vex_cond *cond)
 {
-    if (index == NULL || !vex_plan_estimate(b->plan, index, cond).served ||
-        (b->plan->sparing && vex_plan_is_dear(b->plan, index, cond))) {
+    const struct vex_index *index = vex_plan_index(plan, cond);
+    if (index == NULL || !vex_plan_estimate(plan, index, cond).served ||
+        (plan->sparing && vex_plan_is_dear(plan, index, cond)))
+        return NULL;
+    return index;
+}
+
+static void add_indexed(const struct bits *b, const struct vex_cond *cond, const uint64_t *within,
+                        struct sets into)
+{
+    const struct vex_index *index = telling_index(b->plan, cond);
+    if (index == NULL) {
         unite(b, into.maybe, within);
         return;
     }
@@ -170,7 +180,7 @@ static int add_cond(struct bits *b, const struct vex_cond *cond, const uint64_t 
         }
         return add_slice(b, cond, within, into);
     default:
-        add_indexed(b, vex_plan_index(b->plan, cond), cond, within, into);
+        add_indexed(b, cond, within, into);
         return 0;
     }
 }
@@ -189,6 +199,25 @@ static int list_sets(struct bits *b, const struct vex_cond_list *list, const uin
     return code;
 }
 
+static bool is_on_values(const struct vex_cond *cond)
+{
+    return cond->kind != VEX_COND_FILTER && cond->kind != VEX_COND_NESTED && cond->kind != VEX_COND_HAS_ID &&
+           cond->kind != VEX_COND_HAS_VECTOR && cond->kind != VEX_COND_SLICE;
+}
+
+/* Most filters: what an index says of a condition is put straight to what is wanted. */
+static void meet_indexed(const struct bits *b, const struct vex_index *index, const struct vex_cond *cond,
+                         struct sets part, struct sets ret)
+{
+    clear(b, part.sure);
+    clear(b, part.maybe);
+    vex_index_match(index, cond, part.sure, part.maybe, b->plan->slots);
+    for (size_t w = 0; w < b->words; w++) {
+        ret.sure[w] &= part.sure[w];
+        ret.maybe[w] &= part.maybe[w] | part.sure[w];
+    }
+}
+
 /* Slices look at every slot that is left, so they come last. */
 static int must_sets(struct bits *b, const struct vex_cond_list *list, unsigned depth, struct sets ret)
 {
@@ -199,6 +228,12 @@ static int must_sets(struct bits *b, const struct vex_cond_list *list, unsigned 
             struct vex_cond_list one = {&list->conds[i], 1};
             if ((one.conds->kind == VEX_COND_SLICE) != (slices == 1))
                 continue;
+            const struct vex_index *index =
+                is_on_values(one.conds) ? telling_index(b->plan, one.conds) : NULL;
+            if (index != NULL) {
+                meet_indexed(b, index, one.conds, part, ret);
+                continue;
+            }
             code = list_sets(b, &one, ret.maybe, depth, part);
             if (code == 0) {
                 intersect(b, ret.sure, part.sure);
@@ -316,9 +351,30 @@ static int filter_sets(struct bits *b, const struct vex_filter *filter, const ui
     return code;
 }
 
+/* A filter of one condition that an index answers; NULL: it is another. */
+static const struct vex_index *lone_index(struct vex_plan *plan)
+{
+    const struct vex_filter *filter = plan->filter;
+    if (filter->must.count != 1 || filter->should.count != 0 || filter->must_not.count != 0 ||
+        filter->has_min_should || !is_on_values(filter->must.conds))
+        return NULL;
+    return telling_index(plan, filter->must.conds);
+}
+
 int vex_plan_bitmaps(struct vex_plan *plan, uint64_t *sure, uint64_t *maybe)
 {
     struct bits b = {.plan = plan, .words = vex_plan_words(plan->slots)};
+    const struct vex_index *index = lone_index(plan);
+    if (index != NULL) {
+        clear(&b, sure);
+        clear(&b, maybe);
+        vex_index_match(index, plan->filter->must.conds, sure, maybe, plan->slots);
+        for (size_t w = 0; w < b.words; w++) {
+            sure[w] &= plan->base[w];
+            maybe[w] = (maybe[w] | sure[w]) & plan->base[w];
+        }
+        return 0;
+    }
     int code = filter_sets(&b, plan->filter, plan->base, 0, (struct sets){sure, maybe});
     for (unsigned i = 0; i <= VEX_FILTER_DEPTH_MAX; i++) {
         vex_mem_free(b.levels[i].part.sure);

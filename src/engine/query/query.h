@@ -127,7 +127,13 @@ struct vex_nearest {
     bool has_threshold;
     float threshold; /* strict, in the better direction */
     bool exact, indexed_only;
-    uint64_t ef; /* 0: default */
+    bool has_idf;              /* only of a sparse name with modifier idf: else VEX_EBAD_INPUT */
+    struct vex_filter *corpus; /* points whose terms are counted for it; NULL: all */
+    uint64_t ef;               /* 0: default */
+    /* Of names whose graph walks on few bits a dimension: not by these; their estimates as scores, instead of the originals; the beam
+     * holds so many times the limit, at least (0, 1: no more than it would). */
+    bool ignore_codes, score_by_codes;
+    double oversampling;
     struct vex_payload_selector payload;
     struct vex_vector_selector vectors;
 };
@@ -137,22 +143,13 @@ int vex_read_nearest(struct vex_collection *collection, const struct vex_nearest
 
 /* ---- full text ---- */
 
-/* Points that hold a term of the text, by BM25 over the field's text index, which must score. */
+/* Points that hold a term of the text, by BM25 over the field's text index, which must score: else VEX_EBAD_INPUT. */
 struct vex_text_query {
     struct vex_path field;
     struct vex_str text;
     double k, b;               /* saturation of frequencies, at least 0; weight of lengths, 0 to 1 */
     struct vex_filter *corpus; /* what frequencies and lengths are counted over; NULL: all points */
-    struct vex_filter *filter;
-    uint64_t limit, offset;
-    bool has_threshold;
-    float threshold; /* strict */
-    struct vex_payload_selector payload;
-    struct vex_vector_selector vectors;
 };
-/* VEX_EBAD_INPUT: the field has no such index. */
-int vex_read_text(struct vex_collection *collection, const struct vex_text_query *request,
-                  struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err);
 
 /* ---- scores by several examples ---- */
 
@@ -188,18 +185,18 @@ struct vex_expression {
         VEX_EXPR_DATETIME_KEY, /* the same out of the payload */
         VEX_EXPR_SUM,
         VEX_EXPR_MULT,
-        VEX_EXPR_MAX,
+        VEX_EXPR_MAX, /* of at least one, as MIN */
         VEX_EXPR_MIN,
         VEX_EXPR_DIV, /* of two; `constant` when has_constant: instead of dividing by zero */
         VEX_EXPR_POW,
-        VEX_EXPR_NEG, /* from here on of one */
+        VEX_EXPR_NEG, /* of one, from here */
         VEX_EXPR_ABS,
         VEX_EXPR_SQRT,
         VEX_EXPR_EXP,
         VEX_EXPR_LOG10,
         VEX_EXPR_LN,
-        VEX_EXPR_ACOSH,
-        VEX_EXPR_EXP_DECAY, /* of one, or of two: x and the target */
+        VEX_EXPR_ACOSH,     /* to here */
+        VEX_EXPR_EXP_DECAY, /* of one, or of two: x and the target, which is 0 otherwise */
         VEX_EXPR_GAUSS_DECAY,
         VEX_EXPR_LIN_DECAY,
     } kind;
@@ -215,8 +212,10 @@ struct vex_expression {
 };
 struct vex_formula {
     struct vex_expression root;
-    struct vex_formula_default {
-        struct vex_str key; /* as it was written: a payload path, "$score" or "$score[1]" */
+    struct vex_formula_default { /* later ones win */
+        bool is_score;           /* of prefetch number `index`, else of a payload path */
+        uint32_t index;
+        struct vex_path path;
         struct vex_value value;
     } * defaults;
     uint32_t default_count;
@@ -224,8 +223,8 @@ struct vex_formula {
 
 /* ---- queries ---- */
 
-/* One ranking. Without prefetches it ranks the points of the collection, else those that its prefetches found; fusions need
- * prefetches. */
+/* One ranking. Without prefetches it ranks the points of the collection, else those that its prefetches found, filtered again;
+ * fusions and formulas need prefetches, take all that these found, and put what came first before its equals. */
 struct vex_stage {
     enum vex_stage_kind {
         VEX_STAGE_LIST, /* by id; score 1 */
@@ -239,10 +238,10 @@ struct vex_stage {
         VEX_STAGE_DBSF,
         VEX_STAGE_FORMULA,
     } kind;
-    struct vex_nearest
-        nearest; /* of all kinds: using, filter, limit, offset, threshold, parameters of the search, and for the root
-                                   what the answer carries; of NEAREST and MMR: the query too */
-    struct vex_text_query text; /* TEXT: field, text, k, b, corpus */
+    /* Of all kinds: using, filter, limit, offset, threshold, parameters of the search, and for the root what the answer carries; of
+     * NEAREST and MMR: the query too. The threshold is strict, but for fusions and formulas; lists have none. */
+    struct vex_nearest nearest;
+    struct vex_text_query text;
     struct vex_order_by order_by;
     struct vex_examples examples;
     struct vex_formula formula;
@@ -261,8 +260,8 @@ int vex_read_query(struct vex_collection *collection, const struct vex_stage *st
 
 /* Groups hits by the values (texts and integers) that a path leads to; a point with several values is in several groups. */
 struct vex_groups {
-    struct vex_nearest nearest; /* limit, offset and payload selectors for the hits; limit is not used */
-    struct vex_scroll *scroll;  /* instead of `nearest` when not NULL: points in its order */
+    const struct vex_stage
+        *stage; /* what its answer carries goes for the hits; limit and offset are not used */
     struct vex_path by;
     uint64_t limit, size;          /* groups; hits a group */
     struct vex_collection *lookup; /* NULL: none. A record of that collection whose id is the group's value */
@@ -275,7 +274,7 @@ struct vex_group {
     bool has_lookup;
     struct vex_hit lookup;
 };
-/* Groups in order of their best hit. */
+/* Groups in order of their best hit. Prefetches are as long as they say. */
 int vex_read_groups(struct vex_collection *collection, const struct vex_groups *request,
                     struct vex_read_context *context, struct vex_group **ret, size_t *ret_count,
                     struct vex_err *err);

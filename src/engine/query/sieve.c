@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 
-#define WALK_NS   10u   /* a slot passed, its bit tested */
+#define WALK_NS   2u    /* a slot passed, its bit tested */
 #define GATHER_NS 40u   /* a match put into a heap instead */
 #define KEPT_MAX  0.5   /* of the slots, that a screen may leave at most to be worth it */
 #define READS_MIN 1000u /* payloads that are always worth reading first */
@@ -92,6 +92,15 @@ static int make_screen(struct vex_sieve *sieve)
     return code == VEX_ENO_MEMORY ? vex_read_no_memory(sieve->read) : code;
 }
 
+int vex_sieve_screen(struct vex_sieve *sieve, const uint64_t **ret)
+{
+    int code = 0;
+    if (!sieve->is_found && sieve->screens && sieve->screen == NULL)
+        code = make_screen(sieve);
+    *ret = !sieve->is_found ? sieve->screen : NULL;
+    return code;
+}
+
 int vex_sieve_passes(struct vex_sieve *sieve, uint32_t slot)
 {
     const struct vex_plan *plan = &sieve->plan;
@@ -109,9 +118,9 @@ int vex_sieve_passes(struct vex_sieve *sieve, uint32_t slot)
         return 0;
     if (plan->filter == NULL)
         return 1;
-    if (sieve->screens && sieve->screen == NULL)
-        code = make_screen(sieve);
-    if (code != 0 || (sieve->screens && !vex_plan_bit(sieve->screen, plan->slots, slot)))
+    const uint64_t *screen;
+    code = vex_sieve_screen(sieve, &screen);
+    if (code != 0 || (screen != NULL && !vex_plan_bit(screen, plan->slots, slot)))
         return code;
     if (!plan->noted)
         vex_plan_note(&sieve->plan);

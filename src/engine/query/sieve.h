@@ -27,6 +27,8 @@ int vex_sieve_open(struct vex_sieve *sieve, struct vex_read *read, struct vex_fi
 void vex_sieve_close(struct vex_sieve *sieve);
 /* Finds the matches now, if they are not. */
 int vex_sieve_find(struct vex_sieve *sieve);
+/* Slots that are worth being asked about while the matches are not found; made when first needed. *ret NULL: any live one. */
+int vex_sieve_screen(struct vex_sieve *sieve, const uint64_t **ret);
 /* 1: matches, 0: not, negative: error. */
 int vex_sieve_passes(struct vex_sieve *sieve, uint32_t slot);
 

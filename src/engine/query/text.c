@@ -1,25 +1,15 @@
 /* Ranking by BM25 over a field's text index.
  *
  * Frequencies and lengths are counted over a whole corpus, so an index that is not complete, or that has slots pending, can't answer by
- * itself. Pending slots are gone in a moment: the read lets go of the collection and looks again, a few times; after that, and while the
- * index is still being built, an index of all points is made on the spot. */
-#include <time.h>
-
-#include "engine/query/candidates.h"
-#include "engine/query/result.h"
-#include "engine/query/top.h"
-
-#define LOOKS_MAX 20
-#define LOOK_NS   1000000 /* between two */
+ * itself. Pending slots are gone in a moment, so a read looks a few times before it begins (stage.c); after that, and while the index is still
+ * being built, an index of all points is made on the spot. */
+#include "engine/query/stage.h"
 
 struct ranking {
-    struct vex_read read;
-    const struct vex_text_query *request;
-    const struct vex_index *index;
-    struct vex_index *own; /* made on the spot */
+    struct vex_read *read;
+    const struct vex_stage *stage;
     struct vex_top top;
 };
-
 /* The declared index of the field; NULL: err is set. */
 static const struct vex_index_params *declared(struct vex_read *read, const struct vex_text_query *request)
 {
@@ -44,62 +34,39 @@ static const struct vex_index_params *declared(struct vex_read *read, const stru
     return NULL;
 }
 
-static int fill_own(struct ranking *ranking, const struct vex_index_params *params)
+static int make_own(struct vex_read *read, const struct vex_index_params *params, struct vex_index **ret)
 {
-    struct vex_read *read = &ranking->read;
     struct vex_candidates all = {
         .allow = vex_rows_live(read->data.rows), .slots = vex_rows_slots(read->data.rows), .count = 1};
     uint32_t at = 0, slot;
-    int code = vex_index_new(params, &ranking->own, read->err);
+    int code = vex_index_new(params, ret, read->err);
 
     while (code == 0 && (slot = vex_candidates_next(&all, &at)) != VEX_SLOT_NONE) {
         code = vex_read_step(read);
         if (code == 0)
-            vex_index_add(ranking->own, slot, vex_collection_payload(&read->data, slot));
+            vex_index_add(*ret, slot, vex_collection_payload(&read->data, slot));
     }
-    ranking->index = ranking->own;
     return code;
 }
 
-/* Opens the read with an index that knows all points rightly. On failure nothing is held. */
-static int open_ranking(struct ranking *ranking, struct vex_collection *collection,
-                        const struct vex_read_context *context, struct vex_err *err)
+static bool has_pending(struct vex_read *read)
 {
-    for (unsigned look = 0;; look++) {
-        struct vex_read *read = &ranking->read;
-        const struct vex_index_params *params;
-        uint32_t pending_slots;
-        uint64_t pending;
-        int code = vex_read_open(read, collection, context, "Query", err);
+    uint32_t slots;
+    uint64_t pending;
 
-        if (code != 0)
-            return code;
-        params = declared(read, ranking->request);
-        ranking->index =
-            params != NULL ? vex_index_set_find(read->data.indexes, &ranking->request->field) : NULL;
-        if (params == NULL)
-            code = VEX_EBAD_INPUT;
-        else if (ranking->index != NULL &&
-                 vex_index_set_pending(read->data.indexes, &pending_slots, &pending) == NULL)
-            return 0;
-        else if (ranking->index == NULL || look == LOOKS_MAX)
-            code = fill_own(ranking, params);
-        else
-            code = 1;
-        if (code == 0)
-            return 0;
-        vex_read_close(read);
-        if (code < 0)
-            return code;
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
-    }
+    return vex_index_set_pending(read->data.indexes, &slots, &pending) != NULL;
+}
+
+bool vex_text_is_settled(struct vex_read *read, const struct vex_path *field)
+{
+    return vex_index_set_find(read->data.indexes, field) == NULL || !has_pending(read);
 }
 
 static int offer(void *arg, uint32_t slot, float score)
 {
     struct ranking *ranking = arg;
 
-    if (ranking->request->has_threshold && !(score > ranking->request->threshold))
+    if (ranking->stage->nearest.has_threshold && !(score > ranking->stage->nearest.threshold))
         return 0;
     return vex_top_offer(&ranking->top, score, slot);
 }
@@ -117,69 +84,47 @@ static int matches_of(struct vex_read *read, struct vex_filter *filter, struct v
     return code;
 }
 
-static int rank(struct ranking *ranking)
+static int rank(struct ranking *ranking, const struct vex_index *index,
+                const struct vex_candidates *candidates)
 {
-    const struct vex_text_query *request = ranking->request;
-    struct vex_candidates among = {0}, corpus = {0};
-    struct vex_bm25 bm25 = {
-        .k = request->k, .b = request->b, .slots = vex_rows_slots(ranking->read.data.rows)};
-    int code = matches_of(&ranking->read, request->filter, &among);
+    const struct vex_text_query *text = &ranking->stage->text;
+    struct vex_read *read = ranking->read;
+    struct vex_candidates corpus = {0};
+    struct vex_bm25 bm25 = {.k = text->k, .b = text->b, .slots = vex_rows_slots(read->data.rows)};
+    int code = text->corpus != NULL ? matches_of(read, text->corpus, &corpus) : 0;
 
-    if (code == 0 && request->corpus != NULL)
-        code = matches_of(&ranking->read, request->corpus, &corpus);
-    if (code == 0 && among.count > 0) {
-        bm25.among = among.allow;
+    if (code == 0) {
+        bm25.among = candidates->allow;
         bm25.corpus = corpus.allow;
-        code = vex_index_score(ranking->index, request->text, &bm25, offer, ranking, ranking->read.err);
+        code = vex_index_score(index, text->text, &bm25, offer, ranking, read->err);
         if (code == VEX_ENO_MEMORY)
-            code = vex_read_no_memory(&ranking->read);
+            code = vex_read_no_memory(read);
     }
-    vex_candidates_done(&among);
     vex_candidates_done(&corpus);
     return code;
 }
 
-static int answer(struct ranking *ranking, struct vex_hits *ret)
+int vex_text_find(struct vex_read *read, const struct vex_stage *stage,
+                  const struct vex_candidates *candidates, uint64_t want, struct vex_scored_list *ret)
 {
-    const struct vex_text_query *request = ranking->request;
-    struct vex_read *read = &ranking->read;
-    uint64_t skip = request->offset < ranking->top.count ? request->offset : ranking->top.count;
-    struct vex_result_plan plan;
-    uint32_t *slots;
-    int code;
+    struct ranking ranking = {.read = read, .stage = stage};
+    const struct vex_index_params *params = declared(read, &stage->text);
+    const struct vex_index *index =
+        params != NULL ? vex_index_set_find(read->data.indexes, &stage->text.field) : NULL;
+    struct vex_index *own = NULL;
+    int code = params != NULL ? 0 : VEX_EBAD_INPUT;
 
-    vex_top_sort(&ranking->top);
-    slots = vex_arena_try(read->arena, (ranking->top.count - skip + 1) * sizeof *slots);
-    if (slots == NULL)
-        return vex_read_no_memory(read);
-    for (uint64_t i = skip; i < ranking->top.count; i++)
-        slots[i - skip] = ranking->top.entries[i].slot;
-    code = vex_result_plan(read, &request->payload, &request->vectors, &plan);
-    if (code == 0)
-        code = vex_result_slots(read, &plan, slots, ranking->top.count - skip, ret);
-    for (uint64_t i = 0; code == 0 && i < ret->count; i++)
-        ret->hits[i].score = ranking->top.entries[skip + i].score;
-    return code;
-}
-
-int vex_read_text(struct vex_collection *collection, const struct vex_text_query *request,
-                  struct vex_read_context *context, struct vex_hits *ret, struct vex_err *err)
-{
-    struct ranking ranking = {.request = request};
-    uint64_t want =
-        request->limit > UINT64_MAX - request->offset ? UINT64_MAX : request->limit + request->offset;
-    int code;
-
-    *ret = (struct vex_hits){0};
-    code = open_ranking(&ranking, collection, context, err);
-    if (code == 0) {
-        vex_top_init(&ranking.top, ranking.read.data.rows, true, want);
-        code = want > 0 ? rank(&ranking) : 0;
+    if (code == 0 && want > 0 && candidates->count > 0) {
+        if (index == NULL || has_pending(read)) {
+            code = make_own(read, params, &own);
+            index = own;
+        }
+        vex_top_init(&ranking.top, read->data.rows, true, want);
         if (code == 0)
-            code = answer(&ranking, ret);
-        vex_top_done(&ranking.top);
-        vex_read_close(&ranking.read);
+            code = rank(&ranking, index, candidates);
+        vex_top_sort(&ranking.top);
+        *ret = (struct vex_scored_list){.entries = ranking.top.entries, .count = ranking.top.count};
+        vex_index_free(own);
     }
-    vex_index_free(ranking.own);
     return code;
 }

@@ -400,9 +400,9 @@ static int prepare(struct vex_wal *wal, uint64_t bytes)
     return 0;
 }
 
-/* A record larger than a segment needs one of its own, and it has to be the next: those prepared go back to
- * the pool. */
-static int prepare_large(struct vex_wal *wal, uint64_t bytes)
+/* Prepared segments go back to the pool, newest first: none may be left behind under a number that comes before
+ * those in use. 0, or a negative errno and the rest is as it was. */
+static int retire_prepared(struct vex_wal *wal)
 {
     while (wal->prepared != NULL) {
         struct wal_segment **end = &wal->prepared;
@@ -416,11 +416,8 @@ static int prepare_large(struct vex_wal *wal, uint64_t bytes)
         pthread_mutex_lock(&wal->mutex);
         check_names(wal, r);
         if (r != 0 && !wal->dir.broken) {
-            /* It must not be left behind under a number that comes before those in use. */
             *end = seg;
             wal->prepared_count++;
-            wal->no_space = true;
-            wal->retry = false;
             return r;
         }
         wal_segment_free(&wal->dir, seg);
@@ -428,7 +425,20 @@ static int prepare_large(struct vex_wal *wal, uint64_t bytes)
             return r;
         wal->dir.next_number--;
     }
-    return prepare(wal, bytes);
+    return 0;
+}
+
+/* A record larger than a segment needs one of its own, and it has to be the next: those prepared go. */
+static int prepare_large(struct vex_wal *wal, uint64_t bytes)
+{
+    int r = retire_prepared(wal);
+    if (r == 0)
+        return prepare(wal, bytes);
+    if (!wal->dir.broken) {
+        wal->no_space = true;
+        wal->retry = false;
+    }
+    return r;
 }
 
 /* Moves the overflow to the filling group; stops when a segment cannot be made. Nobody else takes places
@@ -506,16 +516,22 @@ static void wait_for_work(struct vex_wal *wal)
 }
 
 /* At a clean end the segment's header learns that everything is durable: what decays later is told from a
- * torn tail. Failing to is no harm. */
-static void write_mark(struct vex_wal *wal)
+ * torn tail. The space behind the records is given back and what lies prepared goes to the pool, so that the
+ * next opening has nothing to search. Failing to is no harm. */
+static void close_clean(struct vex_wal *wal)
 {
     char block[WAL_HEADER_BLOCK];
     struct wal_segment *seg = wal->tail;
-    if (wal->read_only || seg == NULL || wal->durable != wal->last || wal->bytes == 0)
+    if (wal->read_only || wal->durable != wal->last)
         return;
-    wal_segment_header_fill(seg, wal->durable, block);
-    if (vex_io_pwrite(wal->io, seg->file, block, sizeof block, 0) == 0)
-        (void)vex_io_datasync(wal->io, seg->file);
+    if (seg != NULL)
+        wal_segment_trim(&wal->dir, seg, seg->end);
+    if (seg != NULL && wal->bytes > 0) {
+        wal_segment_header_fill(seg, wal->durable, block);
+        if (vex_io_pwrite(wal->io, seg->file, block, sizeof block, 0) == 0)
+            (void)vex_io_datasync(wal->io, seg->file);
+    }
+    (void)retire_prepared(wal);
 }
 
 static void *run(void *arg)
@@ -539,7 +555,7 @@ static void *run(void *arg)
     }
     if (wal->over_first != NULL)
         end_log(wal, NULL, "closing the log: writing what waits for space", -ENOSPC);
-    write_mark(wal);
+    close_clean(wal);
     pthread_mutex_unlock(&wal->mutex);
     return NULL;
 }

@@ -367,14 +367,12 @@ static int trim(struct recovery *rec, struct wal_found *found, struct vex_err *e
         if (found_end != 0)
             return found_end;
     }
-    end = (end + WAL_HEADER_BLOCK - 1) & ~(uint64_t)(WAL_HEADER_BLOCK - 1);
-    if (end >= seg->bytes)
-        return 0;
-    int r = wal_segment_open(rec->dir, seg, err);
-    if (r != 0)
-        return r;
-    if (vex_io_truncate(rec->dir->io, seg->file, end) == 0)
-        seg->bytes = end;
+    if (end + WAL_HEADER_BLOCK - 1 < seg->bytes) {
+        int r = wal_segment_open(rec->dir, seg, err);
+        if (r != 0)
+            return r;
+        wal_segment_trim(rec->dir, seg, end);
+    }
     return 0;
 }
 

@@ -248,6 +248,20 @@ int wal_find(struct wal_dir *dir, bool salvage, struct wal_found **ret, size_t *
     return r;
 }
 
+/* Steps of 8 bytes until a header may begin there, by its sequence; at most as many as there is a whole header
+ * after. */
+static size_t skip_implausible(const char *bytes, size_t len, uint64_t seq, uint64_t span, uint64_t limit)
+{
+    size_t at = 0, end = len - sizeof(struct wal_record_header);
+    uint64_t here;
+    for (; at <= end; at += 8) {
+        memcpy(&here, bytes + at + offsetof(struct wal_record_header, seq), sizeof here);
+        if (here - seq <= span && here < limit) /* below seq: a huge difference */
+            break;
+    }
+    return at;
+}
+
 /* Marks of one segment. A sequence that could not stand here, given the bytes there are, is not worth a
  * checksum. */
 static int marks_of(struct wal_window *window, struct wal_found *found, uint64_t offset, uint64_t seq,
@@ -259,19 +273,16 @@ static int marks_of(struct wal_window *window, struct wal_found *found, uint64_t
         const char *bytes = wal_window_read(window, seg, offset, sizeof header, err);
         if (bytes == NULL)
             return err->code;
-        uint64_t here;
-        memcpy(&here, bytes + offsetof(struct wal_record_header, seq), sizeof here);
-        bool plausible = here >= seq && here - seq <= span && here < found->limit;
-        if (plausible) {
-            memcpy(&header, bytes, sizeof header);
-            if (wal_record_valid(&header, seg->salt, seg->bytes - offset)) {
-                if (header.durable > *best)
-                    *best = header.durable;
-                offset += wal_record_bytes(header.len);
-                continue;
-            }
-        }
-        offset += 8;
+        size_t len = window->len - (size_t)(offset - window->at);
+        size_t skip = skip_implausible(bytes, len, seq, span, found->limit);
+        offset += skip;
+        if (skip > len - sizeof header)
+            continue;
+        memcpy(&header, bytes + skip, sizeof header);
+        bool valid = wal_record_valid(&header, seg->salt, seg->bytes - offset);
+        if (valid && header.durable > *best)
+            *best = header.durable;
+        offset += valid ? wal_record_bytes(header.len) : 8;
     }
     return 0;
 }

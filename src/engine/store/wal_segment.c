@@ -109,6 +109,13 @@ void wal_segment_free(struct wal_dir *dir, struct wal_segment *seg)
     vex_mem_free(seg);
 }
 
+void wal_segment_trim(struct wal_dir *dir, struct wal_segment *seg, uint64_t end)
+{
+    end = (end + WAL_HEADER_BLOCK - 1) & ~(uint64_t)(WAL_HEADER_BLOCK - 1);
+    if (end < seg->bytes && vex_io_truncate(dir->io, seg->file, end) == 0)
+        seg->bytes = end;
+}
+
 int wal_segment_retire(struct wal_dir *dir, struct wal_segment *seg, bool keep)
 {
     char path[VEX_PATH_MAX], old[VEX_PATH_MAX];

@@ -52,6 +52,9 @@ int wal_segment_publish(struct wal_dir *dir, struct wal_segment *seg, const char
 void wal_segment_discard(struct wal_dir *dir, struct wal_segment *seg, const char *draft_path);
 void wal_segment_free(struct wal_dir *dir, struct wal_segment *seg);
 
+/* Gives back the space behind the records, which end at `end`; the file has to be open. Failing to is no harm. */
+void wal_segment_trim(struct wal_dir *dir, struct wal_segment *seg, uint64_t end);
+
 /* Takes the name N.wal away from a segment that is not needed; the file is kept for reuse if it fits and
  * `keep`. The struct stays, its file is closed; when the name cannot be taken away nothing has changed. */
 int wal_segment_retire(struct wal_dir *dir, struct wal_segment *seg, bool keep);

@@ -13,6 +13,7 @@
 #define NOT      0x7fc00000u /* a number */
 #define ONE      0x3f800000u
 #define LANES    32u
+#define SHORT    16u
 #define LEAD     61
 
 /* significand x 2^exponent */
@@ -162,20 +163,13 @@ unsigned int vex_soft_from_u8(unsigned char value)
 
 unsigned char vex_soft_to_u8(unsigned int bits)
 {
-    unsigned int exponent = bits >> 23, shift, kept, lost, half;
+    unsigned int exponent = bits >> 23;
 
-    if ((bits & SIGN) != 0 || is_nan(bits) || exponent < 126) /* below a half */
+    if ((bits & SIGN) != 0 || is_nan(bits) || exponent < 127) /* below one */
         return 0;
     if (exponent >= 127 + 8)
         return 255;
-    shift = 150 - exponent;
-    bits = (bits & 0x7fffff) | 0x800000;
-    kept = bits >> shift;
-    lost = bits & ((1u << shift) - 1);
-    half = 1u << (shift - 1);
-    if (lost > half || (lost == half && (kept & 1) != 0))
-        kept++;
-    return kept > 255 ? 255 : (unsigned char)kept;
+    return (unsigned char)(((bits & 0x7fffff) | 0x800000) >> (150 - exponent));
 }
 
 /* ---- Distances ---- */
@@ -203,8 +197,34 @@ static unsigned int added(unsigned int distance, unsigned int sum, unsigned int 
                                     : vex_soft_add(sum, difference & ~SIGN);
 }
 
-static unsigned int distance_to(unsigned int distance, unsigned int element, const unsigned int *query,
-                                const void *vector, unsigned int dimensions)
+/* A product rounded by itself. Of two zeros the sign is the product's. */
+static unsigned int product_of(unsigned int a, unsigned int b)
+{
+    return vex_soft_fma(a, b, (a ^ b) & SIGN);
+}
+
+static unsigned int short_sum(unsigned int distance, unsigned int element, const unsigned int *query,
+                              const void *vector, unsigned int dimensions)
+{
+    unsigned int sum = 0, i;
+
+    for (i = 0; i < dimensions; i++) {
+        unsigned int q = query[i], v = element_at(element, vector, i), difference;
+
+        difference = vex_soft_add(q, v ^ SIGN);
+        if (distance == VEX_SCORE_DOT)
+            difference = product_of(q, v);
+        else if (distance == VEX_SCORE_L2)
+            difference = product_of(difference, difference);
+        else
+            difference &= ~SIGN;
+        sum = vex_soft_add(sum, difference);
+    }
+    return sum;
+}
+
+static unsigned int long_sum(unsigned int distance, unsigned int element, const unsigned int *query,
+                             const void *vector, unsigned int dimensions)
 {
     unsigned int lanes[LANES] = {0}, i, width;
 
@@ -213,9 +233,18 @@ static unsigned int distance_to(unsigned int distance, unsigned int element, con
     for (width = LANES / 2; width > 0; width /= 2)
         for (i = 0; i < width; i++)
             lanes[i] = vex_soft_add(lanes[i], lanes[i + width]);
+    return lanes[0];
+}
+
+static unsigned int distance_to(unsigned int distance, unsigned int element, const unsigned int *query,
+                                const void *vector, unsigned int dimensions)
+{
+    unsigned int sum = dimensions < SHORT ? short_sum(distance, element, query, vector, dimensions)
+                                          : long_sum(distance, element, query, vector, dimensions);
+
     if (distance == VEX_SCORE_DOT)
-        lanes[0] = vex_soft_add(0, lanes[0] ^ SIGN);
-    return is_nan(lanes[0]) ? INFINITE : lanes[0];
+        sum = vex_soft_add(0, sum ^ SIGN);
+    return is_nan(sum) ? INFINITE : sum;
 }
 
 void vex_soft_score(unsigned int distance, unsigned int element, const unsigned int *query,

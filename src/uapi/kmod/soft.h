@@ -8,7 +8,7 @@
 unsigned int vex_soft_fma(unsigned int a, unsigned int b, unsigned int c);
 unsigned int vex_soft_add(unsigned int a, unsigned int b);
 unsigned int vex_soft_from_u8(unsigned char value);
-/* A stored byte: rounded to nearest even, clamped to 0..255; NaN is 0. */
+/* A stored byte: what is behind the point dropped, clamped to 0..255; NaN is 0. */
 unsigned char vex_soft_to_u8(unsigned int bits);
 
 /* Bits of the distance of `count` vectors to a query. The distance and element are those of score.h. */
