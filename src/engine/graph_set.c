@@ -2,7 +2,7 @@
  *
  * Owner     The open collection. Lock: graph_set_private.h.
  * Invariant A live slot that has the name's vector is linked or in the tail; in both, if it is in doubt. A linked slot is live, or
- *           counted as dead. */
+ *           counted as dead. A held slot is live, not linked, and in the tail. */
 #include "engine/graph_set.h"
 
 #include "base/mem.h"
@@ -10,6 +10,13 @@
 
 #define DEAD_PERCENT 15u /* of the linked slots: beyond that links are mended */
 #define DEAD_MIN     64u
+#define HELD_SHARE   64u /* of the linked slots: beyond one in so many, and some, the codes learn anew */
+#define HELD_MIN     64u
+#define COME_SHARE   16u   /* when so many have come since they did: what was there then is as it was */
+#define FEW          1000u /* whoever has learnt of less knows little */
+#define FEW_TIMES    4u
+#define FEW_SHARE    256u
+#define FEW_HELD_MIN 16u
 
 /* ---- which graphs ---- */
 
@@ -36,6 +43,7 @@ void vex_graph_part_clear(struct vex_graph_set *set, struct vex_graph_part *part
         pthread_mutex_unlock(&set->work.lock);
     }
     vex_mem_free(part->tail);
+    vex_mem_free(part->held);
     memset(part, 0, sizeof *part);
 }
 
@@ -151,8 +159,10 @@ bool vex_graph_set_view(const struct vex_graph_set *set, uint8_t ordinal, struct
     *ret = (struct vex_graph_view){
         .graph = entry->now.graph,
         .tail = entry->now.tail,
+        .held = entry->now.held,
         .tail_words = entry->now.tail_words,
         .tail_count = atomic_load_explicit(&entry->now.tail_count, memory_order_acquire),
+        .held_count = atomic_load_explicit(&entry->now.held_count, memory_order_relaxed),
         .dead = atomic_load_explicit(&entry->now.dead, memory_order_relaxed),
         .ef = entry->settings.ef != 0 ? entry->settings.ef : entry->now.ef_construct,
         .full_scan_kb = entry->settings.full_scan_kb,
@@ -187,6 +197,29 @@ bool vex_graph_entry_settled(const struct vex_graph_entry *entry, const struct v
            vex_code_params_same(have, want) && have->query == want->query;
 }
 
+/* The tail first: who is held later is in it. */
+uint64_t vex_graph_part_waiting(const struct vex_graph_part *part)
+{
+    uint64_t tail = atomic_load_explicit(&part->tail_count, memory_order_acquire);
+    uint64_t held = atomic_load_explicit(&part->held_count, memory_order_relaxed);
+
+    return tail > held ? tail - held : 0; /* who has no lock may see them out of step */
+}
+
+bool vex_graph_part_has_drifted(const struct vex_graph_part *part)
+{
+    uint64_t held = atomic_load_explicit(&part->held_count, memory_order_relaxed), count;
+    uint64_t come = atomic_load_explicit(&part->come, memory_order_relaxed);
+
+    if (part->graph == NULL || held == 0)
+        return false;
+    count = vex_graph_count(part->graph);
+    if (part->learnt_of > 0 && part->learnt_of < FEW && come >= part->learnt_of * FEW_TIMES &&
+        held > FEW_HELD_MIN + count / FEW_SHARE)
+        return true;
+    return held > HELD_MIN + count / HELD_SHARE && come >= part->learnt_of + part->learnt_of / COME_SHARE;
+}
+
 bool vex_graph_part_is_worn(const struct vex_graph_part *part)
 {
     uint64_t dead = atomic_load_explicit(&part->dead, memory_order_relaxed);
@@ -204,8 +237,8 @@ static bool has_work(const struct vex_graph_set *set, const struct vex_graph_ent
     if (now->graph == NULL)
         return vex_graph_entry_wants(entry, live);
     return entry->next.graph != NULL || !vex_graph_entry_settled(entry, now) ||
-           atomic_load_explicit(&now->tail_count, memory_order_relaxed) > 0 || vex_graph_part_is_worn(now) ||
-           now->file != NULL || now->settling ||
+           vex_graph_part_waiting(now) > 0 || vex_graph_part_has_drifted(now) ||
+           vex_graph_part_is_tended(now) || now->file != NULL || now->settling ||
            vex_graph_part_is_due(now, vex_io_monotonic_ns(set->collection->engine->io), false);
 }
 
@@ -221,10 +254,23 @@ void vex_graph_set_look(struct vex_graph_set *set, uint64_t live)
 
 /* ---- following ---- */
 
+/* A longer bitmap with the same bits; NULL: no memory. */
+static uint64_t *longer(const uint64_t *bits, size_t have, size_t words)
+{
+    uint64_t *ret = vex_mem_try(words * sizeof *ret);
+
+    if (ret == NULL)
+        return NULL;
+    if (have > 0)
+        memcpy(ret, bits, have * sizeof *ret);
+    memset(ret + have, 0, (words - have) * sizeof *ret);
+    return ret;
+}
+
 int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots)
 {
     size_t words;
-    uint64_t *tail;
+    uint64_t *tail, *held;
 
     if (part->graph == NULL)
         return 0;
@@ -236,14 +282,17 @@ int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots)
     words = vex_graph_slots(part->graph) / 64;
     if (words <= part->tail_words)
         return 0;
-    tail = vex_mem_try(words * sizeof *tail);
-    if (tail == NULL)
+    tail = longer(part->tail, part->tail_words, words);
+    held = longer(part->held, part->tail_words, words);
+    if (tail == NULL || held == NULL) {
+        vex_mem_free(tail);
+        vex_mem_free(held);
         return VEX_ENO_MEMORY;
-    if (part->tail_words > 0)
-        memcpy(tail, part->tail, part->tail_words * sizeof *tail);
-    memset(tail + part->tail_words, 0, (words - part->tail_words) * sizeof *tail);
+    }
     vex_mem_free(part->tail);
+    vex_mem_free(part->held);
     part->tail = tail;
+    part->held = held;
     part->tail_words = words;
     return 0;
 }
@@ -260,6 +309,17 @@ int vex_graph_set_reserve(struct vex_graph_set *set, uint32_t slots)
     return rc;
 }
 
+static bool unhold(struct vex_graph_part *part, uint32_t slot)
+{
+    uint64_t bit = UINT64_C(1) << (slot % 64);
+
+    if ((part->held[slot / 64] & bit) == 0)
+        return false;
+    part->held[slot / 64] &= ~bit;
+    atomic_fetch_sub_explicit(&part->held_count, 1, memory_order_relaxed);
+    return true;
+}
+
 /* What the slot was linked for is gone; its vector is to be linked anew. */
 static void born(struct vex_graph_part *part, uint32_t slot)
 {
@@ -272,6 +332,7 @@ static void born(struct vex_graph_part *part, uint32_t slot)
         atomic_fetch_sub_explicit(&part->dead, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&part->changed, 1, memory_order_relaxed);
     }
+    (void)unhold(part, slot);
     word = &part->tail[slot / 64];
     if ((__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit) == 0)
         atomic_fetch_add_explicit(&part->tail_count, 1, memory_order_relaxed);
@@ -282,7 +343,11 @@ static void born(struct vex_graph_part *part, uint32_t slot)
 /* One of the tail leaves it when its turn comes. */
 static void gone(struct vex_graph_part *part, uint32_t slot)
 {
-    if (part->graph == NULL || !vex_graph_has(part->graph, slot))
+    if (part->graph == NULL)
+        return;
+    if (unhold(part, slot) && slot < part->at)
+        part->at = slot;
+    if (!vex_graph_has(part->graph, slot))
         return;
     atomic_fetch_add_explicit(&part->dead, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&part->changed, 1, memory_order_relaxed);
@@ -316,32 +381,49 @@ void vex_graph_set_gone(struct vex_graph_set *set, uint32_t slot, uint64_t vecto
 
 /* ---- telling ---- */
 
-static struct vex_graph_info describe(const struct vex_graph_entry *entry, uint64_t vectors)
+/* Counted slot by slot: sums of what the worker counts would be wrong while it moves a slot from one to another. */
+static uint64_t count_settled(const struct vex_graph_part *part, const uint64_t *present, size_t words)
 {
-    const struct vex_graph_part *now = &entry->now;
-    struct vex_graph_info info = {.ordinal = entry->ordinal, .stands = now->graph != NULL};
+    uint64_t count = 0;
 
-    info.building = !entry->failed && (entry->next.graph != NULL || vex_graph_entry_wants(entry, vectors));
-    if (now->graph == NULL)
-        return info;
-    info.waiting = atomic_load_explicit(&now->tail_count, memory_order_acquire);
-    info.linked = vex_graph_count(now->graph) - atomic_load_explicit(&now->dead, memory_order_relaxed) -
-                  atomic_load_explicit(&now->doubtful, memory_order_relaxed);
-    info.bytes = vex_graph_bytes(now->graph);
-    if (!entry->failed)
-        info.building = info.building || info.waiting > 0 || !vex_graph_entry_settled(entry, now);
-    return info;
+    for (size_t w = 0; present != NULL && w < words; w++) {
+        uint64_t waits = w < part->tail_words ? __atomic_load_n(&part->tail[w], __ATOMIC_ACQUIRE) : 0;
+
+        if (waits != 0)
+            waits &= ~__atomic_load_n(&part->held[w], __ATOMIC_RELAXED);
+        count += (uint64_t)__builtin_popcountll(present[w] & ~waits);
+    }
+    return count;
 }
 
-static uint64_t count_present(const struct vex_rows *rows, uint8_t ordinal)
+static uint64_t count_present(const uint64_t *present, size_t words)
 {
-    const uint64_t *present = vex_rows_present(rows, ordinal);
-    size_t words = ((size_t)vex_rows_slots(rows) + 63) / 64;
     uint64_t count = 0;
 
     for (size_t w = 0; present != NULL && w < words; w++)
         count += (uint64_t)__builtin_popcountll(present[w]);
     return count;
+}
+
+/* Shared lock. */
+static struct vex_graph_info describe(const struct vex_graph_entry *entry, const struct vex_rows *rows)
+{
+    const uint64_t *present = vex_rows_present(rows, entry->ordinal);
+    size_t words = ((size_t)vex_rows_slots(rows) + 63) / 64;
+    const struct vex_graph_part *now = &entry->now;
+    struct vex_graph_info info = {.ordinal = entry->ordinal, .stands = now->graph != NULL};
+
+    info.building = !entry->failed && (entry->next.graph != NULL ||
+                                       vex_graph_entry_wants(entry, count_present(present, words)));
+    if (now->graph == NULL)
+        return info;
+    info.waiting = vex_graph_part_waiting(now); /* first: nothing waits, all is settled */
+    info.linked = count_settled(now, present, words);
+    info.bytes = vex_graph_bytes(now->graph);
+    if (!entry->failed)
+        info.building = info.building || info.waiting > 0 || !vex_graph_entry_settled(entry, now) ||
+                        vex_graph_part_has_drifted(now) || vex_graph_part_is_tended(now);
+    return info;
 }
 
 int vex_collection_graphs(struct vex_collection *collection, struct vex_arena *arena,
@@ -354,11 +436,8 @@ int vex_collection_graphs(struct vex_collection *collection, struct vex_arena *a
         return rc;
     *ret_count = data.graphs->count;
     *ret = VEX_ARENA_ARRAY(arena, struct vex_graph_info, data.graphs->count + (size_t)1);
-    for (uint32_t i = 0; i < data.graphs->count; i++) {
-        const struct vex_graph_entry *entry = data.graphs->entries[i];
-
-        (*ret)[i] = describe(entry, count_present(data.rows, entry->ordinal));
-    }
+    for (uint32_t i = 0; i < data.graphs->count; i++)
+        (*ret)[i] = describe(data.graphs->entries[i], data.rows);
     vex_collection_read_end(collection);
     return 0;
 }

@@ -5,6 +5,8 @@
  * Building  A name gets its graph once it has more vectors than its threshold: trained on a sample, then filled in the background,
  *           about a millisecond at a time under the shared lock. When the settings change another one is built beside the one that
  *           serves, and takes its place.
+ * Held      A vector that lies out of what the codes have learnt is not linked: it stays in the tail for good, compared exactly. When
+ *           they become many, a graph that learns anew is built beside, as for other settings.
  * Deletes   A linked slot whose point is gone is walked over and never answered. When there are many, links to them are mended. A
  *           slot that becomes live anew leaves the graph and is in the tail again.
  * Files     A graph is saved when it is built, now and then as it changes, and at the end. On opening it serves at once; what has
@@ -25,10 +27,12 @@ struct vex_graph_view {
     const struct vex_graph *graph;
     const uint64_t *
         tail; /* a bit a slot; the background clears bits: read with vex_graph_tail_word, and before walking */
+    const uint64_t *held; /* those of the tail that aren't to be linked; likewise */
     size_t tail_words;
     uint64_t tail_count; /* most that are set; 0: every live slot is linked */
-    uint64_t dead;       /* linked slots whose points are gone */
-    uint32_t ef;         /* beam when nothing else is asked for */
+    uint64_t held_count;
+    uint64_t dead; /* linked slots whose points are gone */
+    uint32_t ef;   /* beam when nothing else is asked for */
     uint32_t full_scan_kb;
 };
 /* False: the name has no graph. */
@@ -39,12 +43,18 @@ static inline uint64_t vex_graph_tail_word(const struct vex_graph_view *view, si
     return word < view->tail_words ? __atomic_load_n(&view->tail[word], __ATOMIC_ACQUIRE) : 0;
 }
 
+static inline uint64_t vex_graph_held_word(const struct vex_graph_view *view, size_t word)
+{
+    return word < view->tail_words ? __atomic_load_n(&view->held[word], __ATOMIC_RELAXED) : 0;
+}
+
 /* A dense name's graph, told to users. */
 struct vex_graph_info {
     uint8_t ordinal;
-    bool stands;     /* there is a graph that answers */
-    bool building;   /* slots wait for being linked, or a graph is about to be begun or replaced */
-    uint64_t linked; /* live slots that are in it */
+    bool stands; /* there is a graph that answers */
+    bool
+        building; /* slots wait for being linked, links for being tended, or a graph is about to be begun or replaced */
+    uint64_t linked; /* live slots that don't wait: in it, or held */
     uint64_t waiting;
     uint64_t bytes; /* memory */
 };

@@ -2,7 +2,7 @@
  *
  * Owner     The worker: whoever has set `running`, a task of the pool or a thread that waits. It holds the collection's lock shared
  *           about a millisecond at a time and forgets everything it has looked up in between; exclusive only to put a graph in place.
- * Order     BEGIN (train on a sample), or VERIFY a loaded one and settle its pages -> LINK until the tail is empty -> REFINE what was
+ * Order     BEGIN (train on a sample; again when vectors have drifted away from it), or VERIFY a loaded one and settle its pages -> LINK until the tail is empty -> REFINE what was
  *           linked since, when it is much -> SAVE -> a graph built beside another takes its place. DROP and MEND when many linked
  *           slots are dead. */
 #include "base/log.h"
@@ -15,7 +15,8 @@
 #define SAMPLE_MAX        2048u    /* vectors a graph learns to code from */
 #define SAMPLE_MAX_FLOATS (4u << 20)
 #define FRESH_SHARE       8u    /* refined when more than one in so many has been linked since */
-#define SWAP_TAIL         1024u /* tail with which a new graph takes over */
+#define SWAP_TAIL         1024u /* slots that may wait when a new graph takes over */
+#define HEADROOM          1.25f /* of codes that learn anew: what has grown may go on to grow */
 
 static void empty_garbage(struct vex_graph_set *set)
 {
@@ -78,7 +79,7 @@ static void fail(struct piece *piece, int rc)
 static uint32_t next_tail(const struct vex_graph_part *part)
 {
     for (size_t w = part->at / 64; w < part->tail_words; w++) {
-        uint64_t word = __atomic_load_n(&part->tail[w], __ATOMIC_RELAXED);
+        uint64_t word = __atomic_load_n(&part->tail[w], __ATOMIC_RELAXED) & ~part->held[w];
 
         if (w == part->at / 64)
             word = word >> (part->at % 64) << (part->at % 64);
@@ -97,21 +98,31 @@ static void note_fresh(struct vex_graph_part *part, uint32_t slot)
     part->fresh++;
 }
 
-/* A slot that is linked already is so by a file: its code may be that of an older vector. */
-static void link_vector(struct vex_graph_part *part, uint32_t slot, const float *vector)
+/* A slot that is linked already is so by a file: its code may be that of an older vector. False: the vector doesn't fit. */
+static bool link_vector(struct vex_graph_part *part, uint32_t slot, const float *vector)
 {
     bool linked = vex_graph_has(part->graph, slot);
 
     if (linked)
         atomic_fetch_sub_explicit(&part->doubtful, 1, memory_order_relaxed);
     if (linked && vex_graph_holds(part->graph, slot, vector))
-        return;
+        return true;
     if (linked)
         vex_graph_drop(part->graph, slot);
+    atomic_fetch_add_explicit(&part->come, 1, memory_order_relaxed);
+    if (!vex_graph_fits(part->graph, vector))
+        return false;
     vex_graph_put(part->graph, slot, vector);
     vex_graph_link(part->graph, slot);
     note_fresh(part, slot);
     atomic_fetch_add_explicit(&part->changed, 1, memory_order_relaxed);
+    return true;
+}
+
+static void hold(struct vex_graph_part *part, uint32_t slot)
+{
+    __atomic_fetch_or(&part->held[slot / 64], UINT64_C(1) << (slot % 64), __ATOMIC_RELAXED);
+    atomic_fetch_add_explicit(&part->held_count, 1, memory_order_release);
 }
 
 /* A slot is linked before it leaves the tail: who reads the tail first and walks afterwards misses none. */
@@ -125,7 +136,10 @@ static int link_slot(struct piece *piece, uint32_t slot)
         int rc = vex_vectors_read(data->vectors, piece->entry->ordinal, slot, vector);
         if (rc != 0)
             return rc;
-        link_vector(part, slot, vector);
+        if (!link_vector(part, slot, vector)) {
+            hold(part, slot);
+            return 0;
+        }
     }
     __atomic_fetch_and(&part->tail[slot / 64], ~(UINT64_C(1) << (slot % 64)), __ATOMIC_RELEASE);
     atomic_fetch_sub_explicit(&part->tail_count, 1, memory_order_release);
@@ -197,13 +211,23 @@ static void mend_piece(struct piece *piece)
 
 /* ---- what comes next ---- */
 
+static bool is_fresh(const struct vex_graph_part *part)
+{
+    return part->fresh > vex_graph_count(part->graph) / FRESH_SHARE;
+}
+
+bool vex_graph_part_is_tended(const struct vex_graph_part *part)
+{
+    return part->upkeep != VEX_UPKEEP_NONE || vex_graph_part_is_worn(part) || is_fresh(part);
+}
+
 static bool begin_upkeep(struct vex_graph_part *part)
 {
     if (vex_graph_part_is_worn(part)) {
         part->upkeep = VEX_UPKEEP_DROP;
         part->upkeep_at = 0;
         part->upkeep_end = vex_graph_slots(part->graph);
-    } else if (part->fresh > vex_graph_count(part->graph) / FRESH_SHARE) {
+    } else if (is_fresh(part)) {
         part->upkeep = VEX_UPKEEP_REFINE;
         part->upkeep_at = part->fresh_from;
         part->upkeep_end = part->fresh_end;
@@ -219,7 +243,7 @@ static bool work_on(struct piece *piece)
 
     if (part->graph == NULL || piece->entry->failed)
         return false;
-    if (atomic_load_explicit(&part->tail_count, memory_order_relaxed) > 0) {
+    if (vex_graph_part_waiting(part) > 0) {
         link_piece(piece);
         return true;
     }
@@ -240,6 +264,7 @@ struct beginning {
     struct vex_graph_params params;
     uint8_t ordinal;
     enum vex_element element;
+    uint64_t present; /* vectors there are */
     float *sample;
     uint32_t count;
 };
@@ -255,7 +280,15 @@ static uint64_t count_present(const struct vex_collection_data *data, uint8_t or
     return count;
 }
 
-/* Vectors spread evenly over the slots. */
+/* Of `step` vectors in a row, which is taken: in no rhythm that they might have too. */
+static uint64_t pick(uint64_t run, uint64_t step)
+{
+    uint64_t x = (run + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (x ^ x >> 32) % step;
+}
+
+/* Vectors spread over the slots. */
 static int read_sample(struct vex_graph_set *set, const struct vex_graph_entry *entry, uint64_t present,
                        struct beginning *ret)
 {
@@ -266,7 +299,7 @@ static int read_sample(struct vex_graph_set *set, const struct vex_graph_entry *
     int rc = 0;
 
     most = most > SAMPLE_MAX ? SAMPLE_MAX : most < 64 ? 64 : most;
-    step = present / most + 1;
+    step = (present + most - 1) / most;
     *ret = (struct beginning){
         .params = {.dimensions = entry->size,
                    .distance = entry->distance,
@@ -276,14 +309,21 @@ static int read_sample(struct vex_graph_set *set, const struct vex_graph_entry *
                    .normalise = vex_graph_entry_normalises(entry)},
         .ordinal = entry->ordinal,
         .element = entry->element,
+        .present = present,
         .sample = vex_mem_alloc((size_t)most * entry->size * sizeof(float)),
     };
-    for (uint32_t slot = 0; slot < slots && rc == 0 && ret->count < most; slot++)
-        if (is_present(data, entry->ordinal, slot) && seen++ % step == 0) {
+    if (entry->now.graph != NULL && vex_graph_part_has_drifted(&entry->now))
+        ret->params.codes.headroom = HEADROOM;
+    for (uint32_t slot = 0; slot < slots && rc == 0 && ret->count < most; slot++) {
+        if (!is_present(data, entry->ordinal, slot))
+            continue;
+        if (seen % step == pick(seen / step, step)) {
             rc = vex_vectors_read(data->vectors, entry->ordinal, slot,
                                   ret->sample + (size_t)ret->count * entry->size);
             ret->count += rc == 0;
         }
+        seen++;
+    }
     return rc;
 }
 
@@ -309,6 +349,7 @@ static void put_in_place(struct vex_graph_set *set, const struct beginning *begi
     struct vex_graph_part part = {.graph = graph,
                                   .m = beginning->params.m,
                                   .ef_construct = beginning->params.ef_construct,
+                                  .learnt_of = beginning->present,
                                   .saved_ns = vex_io_monotonic_ns(set->collection->engine->io)};
     struct vex_graph_entry *entry;
 
@@ -338,6 +379,12 @@ static void begin_graph(struct vex_graph_set *set, struct beginning *beginning)
     put_in_place(set, beginning, graph);
 }
 
+/* The graph that serves wants another in its place. */
+static bool is_outdated(const struct vex_graph_entry *entry)
+{
+    return !vex_graph_entry_settled(entry, &entry->now) || vex_graph_part_has_drifted(&entry->now);
+}
+
 /* Whether an entry needs a graph that is not begun yet. Shared lock; reads the sample. */
 static bool must_begin(struct vex_graph_set *set, struct vex_graph_entry *entry, struct beginning *ret)
 {
@@ -345,8 +392,7 @@ static bool must_begin(struct vex_graph_set *set, struct vex_graph_entry *entry,
     int rc;
 
     if (entry->settings.never || entry->failed ||
-        (entry->now.graph != NULL &&
-         (entry->next.graph != NULL || vex_graph_entry_settled(entry, &entry->now))))
+        (entry->now.graph != NULL && (entry->next.graph != NULL || !is_outdated(entry))))
         return false;
     present = count_present(&set->collection->data, entry->ordinal);
     if (entry->now.graph == NULL && !vex_graph_entry_wants(entry, present))
@@ -369,8 +415,7 @@ static bool must_swap(const struct vex_graph_entry *entry)
     if (next->graph == NULL)
         return false;
     return !vex_graph_entry_settled(entry, next) ||
-           (atomic_load_explicit(&next->tail_count, memory_order_relaxed) <= SWAP_TAIL &&
-            next->upkeep == VEX_UPKEEP_NONE && next->fresh <= vex_graph_count(next->graph) / FRESH_SHARE);
+           (vex_graph_part_waiting(next) <= SWAP_TAIL && next->upkeep == VEX_UPKEEP_NONE && !is_fresh(next));
 }
 
 static void swap(struct vex_graph_set *set, uint8_t ordinal)
@@ -504,7 +549,9 @@ int vex_collection_wait_graphs(struct vex_collection *collection, uint64_t deadl
 {
     int rc = vex_collection_open(collection, err);
 
-    return rc != 0 ? rc
-                   : vex_background_wait(&collection->data.graphs->work, is_idle, deadline_ns,
-                                         "The graph is still being built", err);
+    if (rc != 0)
+        return rc;
+    atomic_store(&collection->data.graphs->naps, 0);
+    return vex_background_wait(&collection->data.graphs->work, is_idle, deadline_ns,
+                               "The graph is still being built", err);
 }

@@ -17,6 +17,7 @@
  *           out, odd links cost answers, not their truth: distances come from the originals.
  * Format    docs/disk-format.md, "graph file". */
 #include <stdio.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -26,6 +27,11 @@
 #define SAVE_SHARE  10u                   /* saved again when a tenth of it has changed */
 #define CLOSE_SHARE 100u                  /* and at the end, when catching up would cost more than writing */
 #define SAVE_NS     UINT64_C(60000000000) /* between two while it is being built, and after one that failed */
+
+/* The first searches after a start have the machine to themselves: verifying begins so much later, unless somebody waits for it. It is
+ * counted, not read from a clock, so that it ends whatever the clock does. */
+#define VERIFY_NAPS 50u
+#define NAP_NS      2000000
 
 static const char prefix[] = "graph.";
 
@@ -123,7 +129,7 @@ static int load_file(struct vex_graph_set *set, const struct vex_graph_entry *en
 
     if (rc == 0)
         rc = check_label(set, entry, &label, err);
-    label.params.codes = entry->settings.codes; /* others are refused */
+    label.params.codes.query = entry->settings.codes.query;
     label.params.normalise = vex_graph_entry_normalises(entry);
     if (rc == 0)
         rc = vex_graph_load(&label.params, io, part->file, &part->graph, err);
@@ -146,6 +152,7 @@ void vex_graph_set_load(struct vex_graph_set *set, const struct vex_collection_d
     struct vex_io *io = set->collection->engine->io;
 
     atomic_store(&set->sweep, true);
+    atomic_store(&set->naps, VERIFY_NAPS);
     for (uint32_t i = 0; i < set->count; i++) {
         struct vex_graph_entry *entry = set->entries[i];
         struct vex_graph_part part = {0};
@@ -182,16 +189,31 @@ static struct vex_file *file_of(struct vex_graph_set *set, uint8_t ordinal, stru
     return file;
 }
 
+/* A part of the pause before verifying; false: it is over. */
+static bool nap(struct vex_graph_set *set)
+{
+    uint32_t left = atomic_load(&set->naps);
+
+    if (left == 0)
+        return false;
+    nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+    atomic_compare_exchange_strong(&set->naps, &left, left - 1); /* it fails when the pause was cut short */
+    return true;
+}
+
 void vex_graph_file_verify(struct vex_graph_set *set, uint8_t ordinal)
 {
     struct vex_io *io = set->collection->engine->io;
     struct vex_graph_verifier verifier;
-    struct vex_file *file = file_of(set, ordinal, &verifier);
     struct vex_graph_entry *entry;
+    struct vex_file *file;
     struct vex_err err;
     bool done, ours;
     int rc;
 
+    if (nap(set))
+        return;
+    file = file_of(set, ordinal, &verifier);
     if (file == NULL)
         return;
     rc = vex_graph_verify_piece(io, file, &verifier, &done, &err);

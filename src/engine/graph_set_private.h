@@ -16,16 +16,20 @@ struct vex_graph_part {
     struct vex_graph *graph; /* NULL: none */
     uint32_t m, ef_construct;
     uint64_t *tail; /* live slots that are not linked, and some that are not live any more */
+    uint64_t *held; /* those of them that don't fit the codes: they stay; changed by the worker atomically */
     size_t tail_words;
-    _Atomic uint64_t tail_count, dead;
+    _Atomic uint64_t tail_count, held_count, dead;
+    uint64_t learnt_of;    /* vectors there were when it was trained; 0: not known, it is loaded */
+    _Atomic uint64_t come; /* slots that were linked or held since */
     _Atomic uint64_t
         doubtful; /* linked slots of a file that live anew since: in the tail too, until they were looked at */
     _Atomic uint64_t changed; /* slots linked or dropped since it was saved */
 
     /* the worker's, and of those who hold the lock exclusive */
-    uint32_t at;                           /* no tail slot below */
-    uint32_t fresh, fresh_from, fresh_end; /* linked since the last refining, and where */
-    enum { VEX_UPKEEP_NONE, VEX_UPKEEP_REFINE, VEX_UPKEEP_DROP, VEX_UPKEEP_MEND } upkeep;
+    uint32_t at;                    /* no tail slot below */
+    _Atomic uint32_t fresh;         /* linked since the last refining */
+    uint32_t fresh_from, fresh_end; /* and where */
+    _Atomic enum { VEX_UPKEEP_NONE, VEX_UPKEEP_REFINE, VEX_UPKEEP_DROP, VEX_UPKEEP_MEND } upkeep;
     uint32_t upkeep_at, upkeep_end;
     struct vex_file *file; /* that it was loaded from, while it is being verified */
     struct vex_graph_verifier verifier;
@@ -58,7 +62,8 @@ struct vex_graph_set {
     struct vex_background work;
     struct vex_graph_trash *garbage; /* work.lock; to be freed by the worker, where nobody waits for it */
     uint32_t garbage_count;
-    _Atomic bool sweep; /* files may have to go */
+    _Atomic bool sweep;    /* files may have to go */
+    _Atomic uint32_t naps; /* left of the pause before loaded graphs are verified */
     struct vex_graph_saving
         *saving;   /* the worker's, or of who closes; set and cleared under the shared lock */
     float *vector; /* the worker's */
@@ -77,11 +82,17 @@ static inline bool vex_graph_entry_normalises(const struct vex_graph_entry *entr
 /* Whether a graph is to be begun, with so many vectors. */
 bool vex_graph_entry_wants(const struct vex_graph_entry *entry, uint64_t vectors);
 bool vex_graph_entry_settled(const struct vex_graph_entry *entry, const struct vex_graph_part *part);
+/* Slots of the tail that are to be linked. */
+uint64_t vex_graph_part_waiting(const struct vex_graph_part *part);
+/* Too many vectors don't fit what its codes have learnt. */
+bool vex_graph_part_has_drifted(const struct vex_graph_part *part);
 bool vex_graph_part_is_worn(const struct vex_graph_part *part);
 /* Exclusive: room for slots below `slots` in graph and tail. VEX_ENO_MEMORY. */
 int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots);
 
 /* graph_set_build.c */
+/* Links are being mended or refined, or will be when all are linked. */
+bool vex_graph_part_is_tended(const struct vex_graph_part *part);
 bool vex_graph_set_piece(struct vex_background *work);
 
 /* graph_set_file.c; the worker's, without a lock unless said */

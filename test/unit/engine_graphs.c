@@ -1,10 +1,10 @@
 /* Graphs behind a collection: recall of walks against the exact search while points come, move and go, for every metric and element;
- * the tail; filters; changed settings; closing and dropping in the middle. Thresholds are set so that small collections walk. */
+ * the tail; filters; changed settings; data that drift away from what codes have learnt; closing and dropping in the middle. Thresholds are set so that small collections walk. */
 #include <CUnit/Basic.h>
 
 #include "engine/internal.h"
 #include "engine/query/nearest.h"
-#include "unit/engine_kit.h"
+#include "unit/engine_graph_kit.h"
 
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
@@ -18,6 +18,8 @@ const char *__tsan_default_suppressions(void)
 #define K        10u
 #define QUERIES  60u
 #define FLOOR    0.95
+#define GROWING  8u /* elements */
+#define NEWEST   6u /* points of an element that are looked at */
 
 static struct kit kit;
 static char dir[] = "/tmp/vex_engine_graphs_XXXXXX";
@@ -173,7 +175,7 @@ static bool walks(const struct vex_nearest *request, uint64_t count)
         return false;
     yes = vex_nearest_walk_plan(&data, vex_config_vector(data.config, VEX_STR("")), request, K, count, &walk);
     vex_collection_read_end(collection);
-    return yes;
+    return yes && walk.way != VEX_WALK_SCAN;
 }
 
 static uint32_t common(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count)
@@ -408,17 +410,180 @@ static int set_graph(void *arg, struct vex_config *config, struct vex_err *err)
     return 0;
 }
 
-static uint32_t view_ef(void)
+static struct vex_graph_view view_now(void)
 {
     struct vex_graph_view view = {0};
     struct vex_collection_data data;
     struct vex_err err;
 
     if (vex_collection_read_begin(collection, &data, &err) != 0)
-        return 0;
+        return view;
     vex_graph_set_view(data.graphs, 0, &view);
     vex_collection_read_end(collection);
-    return view.ef;
+    return view;
+}
+
+/* ---- drift ---- */
+
+/* Along one of a few elements, each point lies further out than the one before: what is learnt early says nothing of later ones. */
+static void draw_growing(void)
+{
+    for (uint32_t i = 0; i < POINTS; i++) {
+        for (uint32_t d = 0; d < DIM; d++)
+            vectors[i][d] = (float)(d % 4);
+        vectors[i][i % GROWING] = (float)i;
+    }
+}
+
+/* Those of the last point's element, the last one first. */
+static void check_newest(enum vex_distance distance, uint32_t count, bool indexed_only)
+{
+    float query[DIM];
+    uint64_t got[K];
+
+    memcpy(query, vectors[count - 1], sizeof query);
+    if (distance == VEX_DISTANCE_DOT) {
+        memset(query, 0, sizeof query);
+        query[(count - 1) % GROWING] = 0.1f;
+    }
+    struct vex_nearest request = request_of(query);
+    request.indexed_only = indexed_only;
+    CU_ASSERT_EQUAL(search(collection, &request, got), K);
+    for (uint32_t i = 0; i < NEWEST; i++)
+        CU_ASSERT_EQUAL(got[i], count - 1 - i * GROWING);
+}
+
+static void check_kept(uint32_t live)
+{
+    struct vex_nearest request = request_of(vectors[0]);
+    char why[128] = "";
+
+    settle();
+    CU_ASSERT(walks(&request, live));
+    CU_ASSERT(kit_graphs_right(collection, true, why, sizeof why));
+    CU_ASSERT_STRING_EQUAL(why, "");
+    CU_ASSERT_EQUAL(info().linked, live);
+    CU_ASSERT(info().waiting == 0 && !info().building);
+}
+
+static void drift(enum vex_distance distance, enum vex_code_kind kind)
+{
+    struct vex_graph_settings settings = {.threshold_kb = 1, .full_scan_kb = 1, .codes = {.kind = kind}};
+    const struct vex_graph *first;
+    struct vex_err err;
+
+    CU_ASSERT_FATAL(make("drift", distance, VEX_ELEMENT_F32));
+    CU_ASSERT_EQUAL(vex_engine_alter(kit.engine, collection, VEX_STR(""), set_graph, &settings, &err), 0);
+    put(0, 400, 1);
+    settle();
+    first = view_now().graph;
+    CU_ASSERT_EQUAL(view_now().held_count, 0);
+    put(POINTS - 50, 50, 1); /* far away: compared one by one, which is not too much */
+    check_kept(450);
+    CU_ASSERT(view_now().graph == first && view_now().held_count == 50);
+    check_newest(distance, POINTS, false);
+    check_newest(distance, POINTS, true);
+    take_out(POINTS - 50, 50, 1);
+    check_kept(400);
+    CU_ASSERT(view_now().held_count == 0 && view_now().tail_count == 0);
+    for (uint32_t i = 400; i < POINTS; i += 650) {
+        put(i, 650, 1);
+        check_newest(distance, i + 650, false); /* at any time, while others are in the making */
+        check_kept(i + 650);
+        check_newest(distance, i + 650, false);
+        check_newest(distance, i + 650, true);
+    }
+    CU_ASSERT(view_now().graph != first && view_now().held_count < 110);
+    drop("drift");
+}
+
+static void test_drift(void)
+{
+    draw_growing();
+    drift(VEX_DISTANCE_DOT, VEX_CODES_7_BITS);
+    drift(VEX_DISTANCE_L2, VEX_CODES_7_BITS);
+    drift(VEX_DISTANCE_L1, VEX_CODES_7_BITS);
+    drift(VEX_DISTANCE_L2, VEX_CODES_2_BITS);
+    draw_all();
+}
+
+/* What is held is held again after opening. */
+static void test_drift_reopened(void)
+{
+    struct vex_err err;
+
+    draw_growing();
+    CU_ASSERT_FATAL(make("drifted", VEX_DISTANCE_DOT, VEX_ELEMENT_F32));
+    put(0, 400, 1);
+    settle();
+    put(POINTS - 50, 50, 1);
+    check_kept(450);
+    vex_collection_unref(collection);
+    kit_close(&kit);
+    CU_ASSERT_EQUAL_FATAL(kit_open(&kit), 0);
+    CU_ASSERT_EQUAL_FATAL(vex_engine_find(kit.engine, VEX_STR("drifted"), false, &collection, &err), 0);
+    check_newest(VEX_DISTANCE_DOT, POINTS, false);
+    check_kept(450);
+    CU_ASSERT_EQUAL(view_now().held_count, 50);
+    check_newest(VEX_DISTANCE_DOT, POINTS, false);
+    drop("drifted");
+    draw_all();
+}
+
+/* Inner products are ordered by a query's direction: its length, small or large beside the data's, changes nothing. */
+static void test_lengths(void)
+{
+    static const float lengths[] = {1e-6f, 0.001f, 1, 50, 1e6f};
+
+    CU_ASSERT_FATAL(make("lengths", VEX_DISTANCE_DOT, VEX_ELEMENT_F32));
+    for (uint32_t i = 0; i < POINTS; i++)
+        for (uint32_t d = 0; d < DIM; d++)
+            vectors[i][d] = 12 * noise();
+    put(0, POINTS, 1);
+    settle();
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+        uint32_t found = 0;
+
+        for (uint32_t q = 0; q < QUERIES; q++) {
+            uint64_t got[K], truth[K];
+            float query[DIM];
+
+            for (uint32_t d = 0; d < DIM; d++)
+                query[d] = noise() * lengths[l];
+            struct vex_nearest request = request_of(query);
+            size_t count = search(collection, &request, got);
+            request.exact = true;
+            found += common(got, count, truth, search(collection, &request, truth));
+        }
+        CU_ASSERT((double)found / (QUERIES * K) >= FLOOR);
+    }
+    drop("lengths");
+    draw_all();
+}
+
+/* Counts are right while the worker is between two of its own. */
+static void test_counts(void)
+{
+    struct vex_collection_data data;
+    struct vex_graph_part *part;
+    struct vex_err err;
+    uint32_t slot = 0;
+
+    CU_ASSERT_FATAL(make("counts", VEX_DISTANCE_L2, VEX_ELEMENT_F32));
+    put(0, 1000, 1);
+    settle();
+    vex_graph_set_stop(collection->data.graphs);
+    take_out(0, 200, 1);
+    CU_ASSERT_EQUAL(info().linked, 800);
+    CU_ASSERT_EQUAL_FATAL(vex_collection_read_begin(collection, &data, &err), 0);
+    part = &vex_graph_set_find(data.graphs, 0)->now;
+    while ((vex_rows_present(data.rows, 0)[slot / 64] >> (slot % 64) & 1) != 0)
+        slot++;
+    CU_ASSERT_FATAL(vex_graph_has(part->graph, slot) && part->dead == 200);
+    vex_graph_drop(part->graph, slot); /* not told to `dead` yet */
+    vex_collection_read_end(collection);
+    CU_ASSERT(info().linked == 800 && info().waiting == 0);
+    drop("counts");
 }
 
 static void test_settings(void)
@@ -429,13 +594,13 @@ static void test_settings(void)
     CU_ASSERT_FATAL(make("settings", VEX_DISTANCE_L2, VEX_ELEMENT_F32));
     put(0, 2000, 1);
     settle();
-    CU_ASSERT_EQUAL(view_ef(), VEX_GRAPH_EF_CONSTRUCT);
+    CU_ASSERT_EQUAL(view_now().ef, VEX_GRAPH_EF_CONSTRUCT);
     CU_ASSERT_EQUAL(vex_engine_alter(kit.engine, collection, VEX_STR(""), set_graph, &settings, &err), 0);
     CU_ASSERT(info().stands);
     CU_ASSERT(recall(NULL, 0) >= FLOOR); /* by the old one, or the new */
     put(2000, 1000, 1);
     check_recall("after other settings");
-    CU_ASSERT_EQUAL(view_ef(), 60);
+    CU_ASSERT_EQUAL(view_now().ef, 60);
     CU_ASSERT_EQUAL(info().linked, 3000);
     settings.never = true;
     CU_ASSERT_EQUAL(vex_engine_alter(kit.engine, collection, VEX_STR(""), set_graph, &settings, &err), 0);
@@ -599,6 +764,10 @@ int main(void)
         {"filters", test_filters},
         {"batch", test_batch},
         {"ties", test_ties},
+        {"drift", test_drift},
+        {"drift, reopened", test_drift_reopened},
+        {"lengths of queries", test_lengths},
+        {"counts", test_counts},
         {"settings", test_settings},
         {"threshold", test_threshold},
         {"reopening", test_reopening},

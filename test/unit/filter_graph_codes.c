@@ -126,6 +126,8 @@ static void change(struct vex_graph *graph)
         vex_graph_put(graph, i, points[i]); /* what was put last is another slot's when the first is linked */
     for (uint32_t i = 0; i < COUNT; i += 3)
         vex_graph_link(graph, i);
+    CU_ASSERT(recall(graph) >= 0.93);
+    vex_graph_refine(graph, 0, COUNT); /* so many new ones are never left without */
     check(graph);
     CU_ASSERT(recall(graph) >= 0.93);
 }

@@ -519,6 +519,55 @@ static void test_damage(void)
     end();
 }
 
+static atomic_bool go;
+static atomic_int lost;
+
+static void *find_all(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&go))
+        ;
+    for (uint64_t n = 1; n <= 5000; n++) {
+        struct vex_id id = {.kind = VEX_ID_NUM, .num = n};
+        uint32_t slot = vex_rows_find(rows, &id);
+        if (slot == VEX_SLOT_NONE || vex_rows_at(rows, slot)->id[0] != n)
+            atomic_fetch_add(&lost, 1);
+    }
+    return NULL;
+}
+
+/* The map is verified by whoever needs it first: many at once, of a sound file, of one damaged since it was opened. */
+static void test_first_lookups(void)
+{
+    pthread_t threads[4];
+
+    begin();
+    for (uint64_t n = 1; n <= 5000; n++)
+        publish_num(n);
+    CU_ASSERT_EQUAL_FATAL(checkpoint(1), 0);
+    for (int damaged = 0; damaged < 2; damaged++) {
+        close_store();
+        CU_ASSERT_EQUAL_FATAL(open_store(), 0);
+        CU_ASSERT_EQUAL_FATAL(damaged ? vex_sim_flip(sim, DIR "/ids.tbl", 4096 + 80, 0xff) : 0, 0);
+        go = false;
+        lost = 0;
+        for (int i = 0; i < 4; i++)
+            CU_ASSERT_FATAL(pthread_create(&threads[i], NULL, find_all, NULL) == 0);
+        go = true;
+        for (int i = 0; i < 4; i++)
+            pthread_join(threads[i], NULL);
+        CU_ASSERT_EQUAL(lost, 0);
+        CU_ASSERT_EQUAL(vex_rows_check(rows, &err), 0);
+    }
+    /* What was rebuilt is what the next checkpoint writes. */
+    publish_num(5001);
+    CU_ASSERT_EQUAL_FATAL(checkpoint(2), 0);
+    close_store();
+    CU_ASSERT_EQUAL_FATAL(open_store(), 0);
+    CU_ASSERT_EQUAL(vex_rows_check(rows, &err), 0);
+    end();
+}
+
 /* Ids in the heap: a flipped byte of one is refused at opening, never a point under another name. */
 static void test_damaged_text(void)
 {
@@ -668,6 +717,7 @@ int main(void)
     CU_ADD_TEST(suite, test_order_and_reuse);
     CU_ADD_TEST(suite, test_model);
     CU_ADD_TEST(suite, test_damage);
+    CU_ADD_TEST(suite, test_first_lookups);
     CU_ADD_TEST(suite, test_damaged_text);
     CU_ADD_TEST(suite, test_many);
     CU_ADD_TEST(suite, test_readers);

@@ -485,6 +485,38 @@ static void release_recycles(void)
     end();
 }
 
+static uint64_t size_of(const char *path)
+{
+    struct vex_file *file;
+    if (vex_io_open(io, path, VEX_IO_READ, &file) != 0)
+        return 0;
+    int64_t size = vex_io_size(io, file);
+    vex_io_close(io, file);
+    return size > 0 ? (uint64_t)size : 0;
+}
+
+/* After a clean end there is nothing but records that the next opening would have to search for marks. */
+static void clean_end(void)
+{
+    begin(19);
+    for (uint64_t round = 1; round <= 3; round++) {
+        CU_ASSERT_EQUAL(append(100, WAITS), 0);
+        CU_ASSERT_EQUAL(vex_wal_sync(wal), 0);
+        WAIT_FOR(wal_files() >= 2); /* one in use, one prepared */
+        vex_wal_close(wal);
+        wal = NULL;
+        CU_ASSERT_EQUAL(wal_files(), round);
+        for (unsigned number = 1; number <= round; number++) {
+            char path[32];
+            snprintf(path, sizeof path, "/w/%09u.wal", number);
+            CU_ASSERT_EQUAL(size_of(path), 2 * WAL_HEADER_BLOCK);
+        }
+        CU_ASSERT_EQUAL_FATAL(open_wal(), 0);
+        CU_ASSERT_EQUAL(vex_wal_last(wal), round);
+    }
+    end();
+}
+
 static void replay_may_refuse(void)
 {
     begin(20);
@@ -658,6 +690,7 @@ int main(void)
         {"full disk at start", full_at_start},
         {"out of descriptors", no_descriptors},
         {"release recycles", release_recycles},
+        {"a clean end leaves nothing to search", clean_end},
         {"replay may refuse", replay_may_refuse},
         {"damaged body", damaged_body},
         {"lost framing and salvage", lost_framing},

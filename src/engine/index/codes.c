@@ -277,7 +277,8 @@ float vex_codes_distance(const struct vex_codes *codes, uint32_t distance)
 float vex_codes_excess(const struct vex_codes *codes, const float *vector)
 {
     bool bits = codes->params.kind != VEX_CODES_7_BITS;
-    float bound = bits ? 0 : codes->scale * (CODE_MAX - VEX_CODE_CENTRE), factor = bits ? 1 : 1.0f / codes->scale;
+    float bound = bits ? 0 : codes->scale * (CODE_MAX - VEX_CODE_CENTRE),
+          factor = bits ? 1 : 1.0f / codes->scale;
     float sum = 0;
 
     for (uint32_t i = 0; i < codes->dimensions; i++) {
@@ -301,17 +302,35 @@ void vex_codes_save(const struct vex_codes *codes, struct vex_buf *out)
     vex_buf_add(out, codes->offsets, codes->dimensions * sizeof *codes->offsets);
 }
 
+static bool load_params(struct vex_code_params *ret, struct vex_cursor *c)
+{
+    uint32_t kind = vex_cursor_u32(c);
+    const void *quantile = vex_cursor_bytes(c, sizeof ret->quantile);
+
+    if (quantile == NULL || kind >= VEX_CODES_COUNT)
+        return false;
+    *ret = (struct vex_code_params){.kind = (enum vex_code_kind)kind};
+    memcpy(&ret->quantile, quantile, sizeof ret->quantile);
+    return true;
+}
+
+bool vex_codes_peek(struct vex_code_params *ret, const char *saved, size_t len)
+{
+    struct vex_cursor c = vex_cursor(saved, len);
+
+    return load_params(ret, &c);
+}
+
 bool vex_codes_load(struct vex_codes *codes, struct vex_cursor *c)
 {
-    struct vex_code_params params = {.kind = (enum vex_code_kind)vex_cursor_u32(c)};
-    const void *quantile = vex_cursor_bytes(c, sizeof params.quantile);
+    struct vex_code_params params;
+    bool known = load_params(&params, c);
     const void *scale = vex_cursor_bytes(c, sizeof codes->scale);
     const void *excess_max = vex_cursor_bytes(c, sizeof codes->excess_max);
     const void *offsets = vex_cursor_bytes(c, codes->dimensions * sizeof *codes->offsets);
 
-    if (quantile == NULL || scale == NULL || excess_max == NULL || offsets == NULL)
+    if (!known || scale == NULL || excess_max == NULL || offsets == NULL)
         return false;
-    memcpy(&params.quantile, quantile, sizeof params.quantile);
     if (!vex_code_params_same(&params, &codes->params))
         return false;
     memcpy(&codes->scale, scale, sizeof codes->scale);

@@ -44,7 +44,8 @@ struct vex_code_params {
     enum vex_code_query query; /* of bits */
     float
         quantile; /* of 7 bits: the part of the elements that the scale does not cut off, 0.5 .. 1; 0: all but a few */
-    float headroom; /* of 7 bits, for training: the scale reaches so many times as far as the sample asks for; 0: once */
+    float
+        headroom; /* of 7 bits, for training: the scale reaches so many times as far as the sample asks for; 0: once */
 };
 /* Whether codes of one can stand for the other: the form of queries may differ. */
 bool vex_code_params_same(const struct vex_code_params *a, const struct vex_code_params *b);
@@ -66,9 +67,9 @@ struct vex_codes {
     uint32_t padded;     /* bits: dimensions that are coded */
     uint32_t query_size; /* bytes of a query's form */
     enum vex_distance distance;
-    float scale;    /* 7 bits: of the originals; bits: a step of the distance. 0: not trained */
+    float scale;      /* 7 bits: of the originals; bits: a step of the distance. 0: not trained */
     float excess_max; /* of vectors that codes tell apart */
-    float *offsets; /* dimensions of them: the centre; zeros for DOT with 7 bits */
+    float *offsets;   /* dimensions of them: the centre; zeros for DOT with 7 bits */
     struct vex_code_kernels kernels;
 };
 
@@ -94,6 +95,8 @@ bool vex_codes_fit(const struct vex_codes *codes, const float *vector);
 
 /* Kind, quantile, scale, the largest excess, and offsets. */
 void vex_codes_save(const struct vex_codes *codes, struct vex_buf *out);
+/* Kind and quantile out of what was saved; false: no such kind. */
+bool vex_codes_peek(struct vex_code_params *ret, const char *saved, size_t len);
 /* Of the same dimensions and distance; false: damaged, or of other parameters. */
 bool vex_codes_load(struct vex_codes *codes, struct vex_cursor *c);
 

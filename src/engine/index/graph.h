@@ -85,6 +85,16 @@ struct vex_graph_hit {
  * NULL). */
 uint32_t vex_graph_search(const struct vex_graph *graph, const struct vex_graph_search *search,
                           struct vex_graph_hit *ret, uint64_t *ret_scored);
+/* Of the entries nearest to a query, the part that is in `allow` (`words` words of bits): how much a filter leaves of its neighbourhood. */
+double vex_graph_allowed_near(const struct vex_graph *graph, const float *query, const uint64_t *allow,
+                              size_t words);
+/* Whether a scan can tell the nearest of a query: codes are fine enough, and the query's own cuts little off. */
+bool vex_graph_scans(const struct vex_graph *graph, const float *query);
+/* Compares the codes of all linked slots in `allow` (`words` words of bits) instead of walking. *ret, valid until the thread's next
+ * call of any graph: those that may be among the `want` nearest, in no order; returns their number. What was left out is surely
+ * farther away, by the originals, than *ret_surely (a distance as the device gives it). `want` bounds the memory. */
+uint32_t vex_graph_scan(const struct vex_graph *graph, const float *query, const uint64_t *allow,
+                        size_t words, uint32_t want, const struct vex_graph_hit **ret, float *ret_surely);
 /* A distance of codes as the device would give it, about (vex_codes_distance). */
 float vex_graph_distance(const struct vex_graph *graph, uint32_t distance);
 /* Distances of a query to the codes of slots that have one. */

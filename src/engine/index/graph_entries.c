@@ -252,5 +252,8 @@ uint32_t graph_entries_nearest(const struct vex_graph *graph, const uint8_t *que
                         most);
         *ret_scored += entries->begins[g + 1] - entries->begins[g];
     }
-    return count;
+    if (allow == NULL || count == most)
+        return count;
+    *ret_scored = entries->count; /* what is allowed lies elsewhere */
+    return look_at(graph, entries, query, allow, 0, entries->count, ret, 0, most);
 }

@@ -293,8 +293,9 @@ int vex_graph_peek(struct vex_io *io, struct vex_file *file, struct vex_graph_la
 
     *ret = (struct vex_graph_label){0};
     code = read_head(io, file, &shape, ret, &head, err);
-    if (code == 0)
-        vex_mem_free(head);
+    if (code == 0 && !vex_codes_peek(&ret->params.codes, head + HEAD_BARE, shape.head - HEAD_BARE))
+        code = damaged(err, "its codes are of no known kind");
+    vex_mem_free(head);
     return code;
 }
 

@@ -83,10 +83,11 @@ static inline void graph_unlock(struct vex_graph *graph, uint32_t slot)
     atomic_store_explicit(&graph->locks[slot], 0, memory_order_release);
 }
 
+/* To the second level: the buffers of misses that the first level has would be full, and the walk would stand still. */
 static inline void graph_prefetch(const void *from, size_t size)
 {
     for (size_t i = 0; i < size; i += 64)
-        __builtin_prefetch((const char *)from + i);
+        __builtin_prefetch((const char *)from + i, 0, 2);
 }
 
 /* ---- scratch: what a walk needs, kept a thread, grows with the graphs it meets (graph_scratch.c) ---- */
@@ -94,12 +95,12 @@ static inline void graph_prefetch(const void *from, size_t size)
 struct graph_scratch {
     uint64_t *visited; /* bitmap, all zero between walks */
     uint32_t visited_slots;
-    uint32_t *touched; /* slots to be forgotten */
+    uint32_t *touched; /* slots to be forgotten; the last ones wait for being compared */
     uint32_t touched_count, touched_max;
     uint64_t *beam; /* distance, slot, whether expanded: see graph_search.c */
     uint32_t beam_count, beam_max;
-    uint32_t *batch; /* slots about to be compared */
-    uint32_t batch_max;
+    uint32_t *allowed; /* neighbours of one node that a filter lets through */
+    uint32_t allowed_max;
     uint8_t *query, *node, *candidate; /* forms of a query, and of nodes that are compared with others */
     uint32_t query_max;
     const struct vex_graph
@@ -110,10 +111,13 @@ struct graph_scratch {
     uint32_t unit_max;
     struct vex_graph_hit *found; /* candidates of links */
     uint32_t found_max;
+    uint32_t *nearest; /* distances of a scan */
+    uint32_t nearest_max;
 };
 
 struct graph_scratch *graph_scratch(const struct vex_graph *graph, uint32_t ef);
 struct vex_graph_hit *graph_scratch_found(struct graph_scratch *s, uint32_t count);
+uint32_t *graph_scratch_nearest(struct graph_scratch *s, uint32_t count);
 void graph_scratch_touch_more(struct graph_scratch *s);
 /* A vector as it is coded. */
 const float *graph_scratch_unit(const struct vex_graph *graph, struct graph_scratch *s, const float *vector);
@@ -128,16 +132,28 @@ static inline const uint8_t *graph_as_query(const struct vex_graph *graph, uint3
     return vex_codes_as_query(&graph->codes, graph_code(graph, slot), buffer);
 }
 
+/* Whether it was visited before; it is from now on. The caller notes it among the touched. */
+static inline bool graph_mark(struct graph_scratch *s, uint32_t slot)
+{
+    uint64_t *word = &s->visited[slot / 64], before = *word;
+
+    *word = before | UINT64_C(1) << (slot % 64);
+    return (before >> (slot % 64) & 1) != 0;
+}
+
+/* Room for so many more touched slots. */
+static inline void graph_touch_room(struct graph_scratch *s, uint32_t more)
+{
+    while (s->touched_max - s->touched_count < more)
+        graph_scratch_touch_more(s);
+}
+
 /* False: it was visited before. */
 static inline bool graph_visit(struct graph_scratch *s, uint32_t slot)
 {
-    uint64_t bit = UINT64_C(1) << (slot % 64), *word = &s->visited[slot / 64];
-
-    if ((*word & bit) != 0)
+    if (graph_mark(s, slot))
         return false;
-    *word |= bit;
-    if (s->touched_count == s->touched_max)
-        graph_scratch_touch_more(s);
+    graph_touch_room(s, 1);
     s->touched[s->touched_count++] = slot;
     return true;
 }

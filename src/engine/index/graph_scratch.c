@@ -12,13 +12,14 @@ static void scratch_free(void *arg)
     vex_mem_free(s->visited);
     vex_mem_free(s->touched);
     vex_mem_free(s->beam);
-    vex_mem_free(s->batch);
+    vex_mem_free(s->allowed);
     vex_mem_free(s->query);
     vex_mem_free(s->node);
     vex_mem_free(s->candidate);
     vex_mem_free(s->put);
     vex_mem_free(s->unit);
     vex_mem_free(s->found);
+    vex_mem_free(s->nearest);
     vex_mem_free(s);
 }
 
@@ -46,7 +47,6 @@ static struct graph_scratch *own_scratch(void)
 struct graph_scratch *graph_scratch(const struct vex_graph *graph, uint32_t ef)
 {
     struct graph_scratch *s = own_scratch();
-    uint32_t batch = graph->degree * (graph->degree + 1) + 4; /* neighbours and theirs */
 
     if (s->visited_slots < graph->slots) {
         vex_mem_free(s->visited);
@@ -58,9 +58,9 @@ struct graph_scratch *graph_scratch(const struct vex_graph *graph, uint32_t ef)
         s->beam_max = ef + ef / 2 + 64;
         s->beam = vex_mem_realloc(s->beam, s->beam_max * sizeof *s->beam);
     }
-    if (s->batch_max < batch) {
-        s->batch_max = batch;
-        s->batch = vex_mem_realloc(s->batch, batch * sizeof *s->batch);
+    if (s->allowed_max < graph->degree) {
+        s->allowed_max = graph->degree;
+        s->allowed = vex_mem_realloc(s->allowed, graph->degree * sizeof *s->allowed);
     }
     if (s->query_max < graph->codes.query_size) {
         s->query_max = graph->codes.query_size;
@@ -78,6 +78,15 @@ struct vex_graph_hit *graph_scratch_found(struct graph_scratch *s, uint32_t coun
         s->found = vex_mem_realloc(s->found, s->found_max * sizeof *s->found);
     }
     return s->found;
+}
+
+uint32_t *graph_scratch_nearest(struct graph_scratch *s, uint32_t count)
+{
+    if (s->nearest_max < count) {
+        s->nearest_max = count + count / 2;
+        s->nearest = vex_mem_realloc(s->nearest, s->nearest_max * sizeof *s->nearest);
+    }
+    return s->nearest;
 }
 
 void graph_scratch_touch_more(struct graph_scratch *s)

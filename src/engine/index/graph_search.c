@@ -1,20 +1,38 @@
 /* Walks: the beam is one sorted array; the nearest entry that was not expanded yet is expanded, until there is none.
  *
  * Beam       distance << 33 | slot << 1 | expanded: entries compare by distance.
- * Memory     is what a walk waits for. All unseen neighbours of a node are gathered and the first of their codes prefetched before
- *            one is compared, so that the misses overlap; the links of what enters the beam are prefetched then. */
+ * Memory     is what a walk waits for, so comparing stays behind: while the codes of a node's unseen neighbours are on their way, the
+ *            next nodes are expanded. Some of them the comparison would have put off; nearly all would come up anyway. The links
+ *            of what enters the beam are prefetched then.
+ * Branches   that can't be foreseen are few: unseen neighbours, near ones and places in the beam are found by conditional moves. */
+#include <string.h>
+
 #include "engine/index/graph_private.h"
 
-#define STARTS  8u    /* entries that a walk begins at */
-#define BRIDGES 2u    /* of them not allowed ones, when it goes through allowed slots only */
-#define DRAWS   32u   /* allowed slots drawn to begin at */
-#define LOOKS   512u  /* words of the bitmap looked at for that */
-#define AHEAD   2048u /* bytes of codes on their way */
+#define STARTS     8u     /* entries that a walk begins at */
+#define BRIDGES    2u     /* of them not allowed ones, when it goes through allowed slots only */
+#define DRAWS      32u    /* allowed slots drawn to begin at */
+#define LOOKS      512u   /* words of the bitmap looked at for that */
+#define AHEAD      32768u /* bytes of codes on their way, of one node */
+#define NEAR       32u    /* entries that tell how much of a neighbourhood is allowed */
+#define FEW_OTHERS 5u  /* one neighbour in so many that is not allowed: there are ways enough without them */
+#define BEHIND     2u  /* nodes expanded before one's neighbours are compared */
+#define CHUNK      16u /* codes compared before any is offered to the beam */
 
-/* Puts a slot into the beam; its place, or ef when it is too far away. */
-static inline uint32_t offer(struct graph_scratch *s, uint32_t ef, uint32_t distance, uint32_t slot)
+/* Slots about to be compared: some of the scratch's touched ones. */
+struct batch {
+    uint32_t begin, count;
+};
+
+static inline uint64_t beam_entry(uint32_t distance, uint32_t slot)
 {
-    uint64_t entry = (uint64_t)distance << 33 | (uint64_t)slot << 1, *low = s->beam;
+    return (uint64_t)distance << 33 | (uint64_t)slot << 1;
+}
+
+/* Puts an entry into the beam; its place, or ef when it is too far away. */
+static inline uint32_t offer(struct graph_scratch *s, uint32_t ef, uint64_t entry)
+{
+    uint64_t *low = s->beam;
     uint32_t count = s->beam_count, place;
 
     if (count == ef) {
@@ -34,78 +52,121 @@ static inline uint32_t offer(struct graph_scratch *s, uint32_t ef, uint32_t dist
     return place;
 }
 
-/* Unseen neighbours of a node. */
-static inline uint32_t gather(const struct vex_graph *graph, struct graph_scratch *s, uint32_t slot)
+static inline uint32_t codes_ahead(const struct vex_graph *graph)
 {
-    const _Atomic uint32_t *links = graph_links(graph, slot);
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < graph->degree; i++) {
-        uint32_t to = graph_link_at(graph, links, i);
-        if (to == NO_SLOT)
-            break;
-        if (graph_visit(s, to))
-            s->batch[count++] = to;
-    }
-    return count;
+    return AHEAD / graph->codes.stride + 4;
 }
 
-/* Unseen allowed neighbours, and those of neighbours that are not allowed. */
-static uint32_t gather_through(const struct vex_graph *graph, struct graph_scratch *s, uint32_t slot,
-                               const uint64_t *allow)
+/* The touched slots from `begin` on, their codes sent for. */
+static inline struct batch batch_from(const struct vex_graph *graph, const struct graph_scratch *s,
+                                      uint32_t begin)
+{
+    struct batch batch = {begin, s->touched_count - begin};
+    uint32_t ahead = codes_ahead(graph);
+
+    for (uint32_t i = 0; i < batch.count && i < ahead; i++)
+        graph_prefetch(graph_code(graph, s->touched[begin + i]), graph->codes.stride);
+    return batch;
+}
+
+/* Unseen neighbours of a node. */
+static inline struct batch gather(const struct vex_graph *graph, struct graph_scratch *s, uint32_t slot)
 {
     const _Atomic uint32_t *links = graph_links(graph, slot);
-    uint32_t count = 0, passed = 0, *passing = s->batch + graph->degree * graph->degree;
+    uint32_t begin = s->touched_count, count = 0, *out;
 
+    graph_touch_room(s, graph->degree);
+    out = s->touched + begin;
     for (uint32_t i = 0; i < graph->degree; i++) {
         uint32_t to = graph_link_at(graph, links, i);
         if (to == NO_SLOT)
             break;
-        if (!graph_visit(s, to))
+        out[count] = to;
+        count += !graph_mark(s, to);
+    }
+    s->touched_count += count;
+    return batch_from(graph, s, begin);
+}
+
+/* Unseen allowed neighbours, and those of neighbours that are not allowed, unless these are few. */
+static struct batch gather_through(const struct vex_graph *graph, struct graph_scratch *s, uint32_t slot,
+                                   const uint64_t *allow)
+{
+    const _Atomic uint32_t *links = graph_links(graph, slot);
+    uint32_t count = 0, passed = 0, others = 0, linked = 0, begin, *passing;
+
+    graph_touch_room(s, graph->degree * (graph->degree + 1));
+    passing = s->touched + s->touched_count;
+    for (uint32_t i = 0; i < graph->degree; i++) {
+        uint32_t to = graph_link_at(graph, links, i);
+        if (to == NO_SLOT)
+            break;
+        linked++;
+        others += !graph_bit(allow, to);
+        if (graph_mark(s, to))
             continue;
         if (graph_bit(allow, to)) {
-            s->batch[count++] = to;
+            s->allowed[count++] = to;
             continue;
         }
         graph_prefetch((const void *)graph_links(graph, to), graph->degree * sizeof(uint32_t));
         passing[passed++] = to;
     }
-    for (uint32_t i = 0; i < passed; i++) {
+    memcpy(passing + passed, s->allowed, count * sizeof *s->allowed);
+    begin = s->touched_count + passed;
+    s->touched_count = begin + count;
+    for (uint32_t i = 0; i < passed && others * FEW_OTHERS > linked; i++) {
         const _Atomic uint32_t *next = graph_links(graph, passing[i]);
         for (uint32_t j = 0; j < graph->degree; j++) {
             uint32_t to = graph_link_at(graph, next, j);
             if (to == NO_SLOT)
                 break;
-            if (graph_bit(allow, to) && graph_visit(s, to))
-                s->batch[count++] = to;
+            if (graph_bit(allow, to) && !graph_mark(s, to))
+                s->touched[s->touched_count++] = to;
         }
     }
-    return count;
+    return batch_from(graph, s, begin);
+}
+
+/* Beam entries of those of `count` slots that are nearer than `worst`. */
+static inline uint32_t find_near(const struct vex_graph *graph, const uint8_t *query, const uint32_t *slots,
+                                 uint32_t count, uint64_t worst, uint64_t ret[CHUNK])
+{
+    uint32_t near = 0;
+
+    for (uint32_t i = 0; i < count; i += 4) {
+        uint32_t distances[4];
+        const uint8_t *codes[4];
+        for (uint32_t j = 0; j < 4; j++)
+            codes[j] = graph_code(graph, slots[i + j < count ? i + j : count - 1]);
+        graph->codes.kernels.four(query, codes, graph->codes.stride, distances);
+        for (uint32_t j = 0; j < 4 && i + j < count; j++) {
+            ret[near] = beam_entry(distances[j], slots[i + j]);
+            near += ret[near] < worst;
+        }
+    }
+    return near;
 }
 
 /* Compares the batch and offers it to the beam; the nearest place taken. */
 static inline uint32_t compare(const struct vex_graph *graph, struct graph_scratch *s, const uint8_t *query,
-                               uint32_t count, uint32_t ef)
+                               struct batch batch, uint32_t ef)
 {
-    uint32_t stride = graph->codes.stride, ahead = AHEAD / stride + 4, nearest = ef;
-    size_t links = graph->degree * sizeof(uint32_t);
+    uint32_t nearest = ef, ahead = codes_ahead(graph);
+    const uint32_t *slots = s->touched + batch.begin;
 
-    for (uint32_t i = 0; i < count && i < ahead; i++)
-        graph_prefetch(graph_code(graph, s->batch[i]), stride);
-    for (uint32_t i = 0; i < count; i += 4) {
-        uint32_t distances[4];
-        const uint8_t *codes[4];
-        for (uint32_t j = 0; j < 4; j++) {
-            codes[j] = graph_code(graph, s->batch[i + j < count ? i + j : count - 1]);
-            if (i + j + ahead < count)
-                graph_prefetch(graph_code(graph, s->batch[i + j + ahead]), stride);
-        }
-        graph->codes.kernels.four(query, codes, stride, distances);
-        for (uint32_t j = 0; j < 4 && i + j < count; j++) {
-            uint32_t place = offer(s, ef, distances[j], s->batch[i + j]);
+    for (uint32_t i = 0; i < batch.count; i += CHUNK) {
+        uint64_t entries[CHUNK], worst = s->beam_count == ef ? s->beam[ef - 1] : UINT64_MAX;
+        uint32_t count = batch.count - i < CHUNK ? batch.count - i : CHUNK, near;
+        for (uint32_t j = i + ahead; j < batch.count && j < i + ahead + CHUNK; j++)
+            graph_prefetch(graph_code(graph, slots[j]), graph->codes.stride);
+        near = find_near(graph, query, slots + i, count, worst, entries);
+        for (uint32_t j = 0; j < near; j++) {
+            uint32_t place = offer(s, ef, entries[j]);
             if (place == ef)
                 continue;
-            graph_prefetch((const void *)graph_links(graph, s->batch[i + j]), links);
+            graph_prefetch((const void *)graph_links(graph, graph_beam_slot(entries[j])),
+                           graph->degree * sizeof(uint32_t));
             nearest = place < nearest ? place : nearest;
         }
     }
@@ -113,8 +174,7 @@ static inline uint32_t compare(const struct vex_graph *graph, struct graph_scrat
 }
 
 /* Allowed slots out of evenly spread words of the bitmap: the matches of a filter may lie where no entry is near. */
-static uint32_t draw_allowed(const struct vex_graph *graph, struct graph_scratch *s, const uint64_t *allow,
-                             uint32_t count)
+static void draw_allowed(const struct vex_graph *graph, struct graph_scratch *s, const uint64_t *allow)
 {
     uint32_t words = graph->slots / 64, looks = words < LOOKS ? words : LOOKS, drawn = 0;
 
@@ -125,10 +185,8 @@ static uint32_t draw_allowed(const struct vex_graph *graph, struct graph_scratch
         if (bits == 0)
             continue;
         drawn++;
-        if (graph_visit(s, slot))
-            s->batch[count++] = slot;
+        graph_visit(s, slot);
     }
-    return count;
 }
 
 /* Fills the beam with where the walk begins. */
@@ -137,46 +195,67 @@ static uint64_t begin(const struct vex_graph *graph, struct graph_scratch *s, co
 {
     struct vex_graph_hit starts[STARTS];
     const uint64_t *through = filter != NULL && filter->through ? filter->allow : NULL;
-    uint32_t most = ef < STARTS ? ef : STARTS, count, batch = 0;
+    uint32_t most = ef < STARTS ? ef : STARTS, count, seeds;
     uint64_t scored, more = 0;
+    struct batch batch;
 
     count = graph_entries_nearest(graph, query, through, most, starts, &scored);
     if (through != NULL && count + BRIDGES <= STARTS)
         count += graph_entries_nearest(graph, query, NULL, BRIDGES, starts + count, &more);
-    for (uint32_t i = 0; i < count; i++)
-        if (graph_visit(s, starts[i].slot))
-            offer(s, ef, starts[i].distance, starts[i].slot);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!graph_visit(s, starts[i].slot))
+            continue;
+        offer(s, ef, beam_entry(starts[i].distance, starts[i].slot));
+        graph_prefetch((const void *)graph_links(graph, starts[i].slot), graph->degree * sizeof(uint32_t));
+    }
+    seeds = s->touched_count;
     if (filter != NULL)
-        for (uint32_t i = 0; i < filter->seed_count && batch < graph->degree * graph->degree; i++)
-            if (vex_graph_has(graph, filter->seeds[i]) && graph_visit(s, filter->seeds[i]))
-                s->batch[batch++] = filter->seeds[i];
-    if (through != NULL && batch == 0)
-        batch = draw_allowed(graph, s, through, batch);
+        for (uint32_t i = 0; i < filter->seed_count && i < graph->degree * graph->degree; i++)
+            if (vex_graph_has(graph, filter->seeds[i]))
+                graph_visit(s, filter->seeds[i]);
+    if (through != NULL && s->touched_count == seeds)
+        draw_allowed(graph, s, through);
+    batch = batch_from(graph, s, seeds);
     compare(graph, s, query, batch, ef);
-    return scored + more + batch;
+    return scored + more + batch.count;
+}
+
+/* The nearest node that was not expanded yet, from place *at on: its batch, on its way. False: there is none. */
+static inline bool expand(const struct vex_graph *graph, struct graph_scratch *s, const uint64_t *through,
+                          uint32_t *at, struct batch *ret)
+{
+    uint32_t slot;
+
+    while (*at < s->beam_count && (s->beam[*at] & 1) != 0)
+        ++*at;
+    *ret = (struct batch){0, 0};
+    if (*at == s->beam_count)
+        return false;
+    slot = graph_beam_slot(s->beam[*at]);
+    s->beam[(*at)++] |= 1;
+    *ret = through != NULL ? gather_through(graph, s, slot, through) : gather(graph, s, slot);
+    return true;
 }
 
 uint64_t graph_walk(const struct vex_graph *graph, struct graph_scratch *s, const uint8_t *query, uint32_t ef,
                     const struct vex_graph_search *filter)
 {
     const uint64_t *through = filter != NULL && filter->through ? filter->allow : NULL;
+    struct batch coming[BEHIND] = {{0, 0}};
+    uint32_t at = 0, waiting = 0;
     uint64_t scored;
-    uint32_t at = 0;
 
     s->beam_count = 0;
     scored = begin(graph, s, query, ef, filter);
-    while (at < s->beam_count) {
-        uint32_t count, nearest, slot = graph_beam_slot(s->beam[at]);
-
-        if ((s->beam[at] & 1) != 0) {
-            at++;
-            continue;
-        }
-        s->beam[at] |= 1;
-        count = through != NULL ? gather_through(graph, s, slot, through) : gather(graph, s, slot);
-        scored += count;
-        nearest = compare(graph, s, query, count, ef);
-        at = nearest <= at ? nearest : at + 1;
+    for (uint32_t turn = 0;; turn = (turn + 1) % BEHIND) {
+        struct batch arrived = coming[turn];
+        uint32_t nearest;
+        if (!expand(graph, s, through, &at, &coming[turn]) && waiting == 0)
+            break;
+        waiting += coming[turn].count - arrived.count;
+        scored += coming[turn].count;
+        nearest = compare(graph, s, query, arrived, ef);
+        at = nearest < at ? nearest : at;
     }
     graph_forget_visited(s);
     return scored;
@@ -221,6 +300,23 @@ uint32_t vex_graph_search(const struct vex_graph *graph, const struct vex_graph_
     if (ret_scored != NULL)
         *ret_scored = scored;
     return count;
+}
+
+double vex_graph_allowed_near(const struct vex_graph *graph, const float *query, const uint64_t *allow,
+                              size_t words)
+{
+    struct graph_scratch *s = graph_scratch(graph, 1);
+    struct vex_graph_hit near[NEAR];
+    uint32_t count, allowed = 0;
+    uint64_t scored;
+
+    if (!vex_graph_trained(graph))
+        return 0;
+    vex_codes_query(&graph->codes, graph_scratch_unit(graph, s, query), s->query);
+    count = graph_entries_nearest(graph, s->query, NULL, NEAR, near, &scored);
+    for (uint32_t i = 0; i < count; i++)
+        allowed += near[i].slot / 64 < words && graph_bit(allow, near[i].slot);
+    return count > 0 ? (double)allowed / count : 0;
 }
 
 float vex_graph_distance(const struct vex_graph *graph, uint32_t distance)

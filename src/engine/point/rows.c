@@ -128,6 +128,59 @@ static const char *fault_of(const struct vex_rows *rows, const struct vex_row *r
     return NULL;
 }
 
+/* The bits of a page's rows, into a bitmap. */
+static void add_bits(uint64_t *map, uint32_t first, uint64_t bits)
+{
+    map[first / 64] |= bits << (first % 64);
+    if (first % 64 != 0 && bits >> (64 - first % 64) != 0)
+        map[first / 64 + 1] |= bits >> (64 - first % 64);
+}
+
+static void add_present(struct vex_rows *rows, uint32_t first, uint32_t ordinal, uint64_t bits)
+{
+    uint64_t **map = &rows->present[ordinal];
+    if (*map == NULL)
+        *map = vex_mem_zalloc(rows->words * sizeof **map);
+    add_bits(*map, first, bits);
+}
+
+/* A sound page of the table: faults of its rows, and their bits. */
+static int load_page(void *arg, const char *page, uint64_t index, struct vex_err *err)
+{
+    struct vex_rows *rows = arg;
+    uint64_t first = index * VEX_ROWS_PER_PAGE, live = 0, any = 0, all = UINT64_MAX;
+    const struct vex_row *row = (const struct vex_row *)(const void *)page;
+
+    if (first >= rows->slots)
+        return 0;
+    uint32_t count =
+        rows->slots - first < VEX_ROWS_PER_PAGE ? (uint32_t)(rows->slots - first) : VEX_ROWS_PER_PAGE;
+    for (uint32_t i = 0; i < count; i++) {
+        const char *fault = fault_of(rows, &row[i]);
+        if (fault != NULL)
+            return vex_err_set(err, VEX_ECORRUPT, "%s: row %llu has %s", rows->table.path,
+                               (unsigned long long)first + i, fault);
+        if (row[i].state != VEX_ROW_LIVE)
+            continue;
+        live |= UINT64_C(1) << i;
+        any |= row[i].vectors;
+        all &= row[i].vectors;
+    }
+    uint64_t unused = ~live & (UINT64_MAX >> (64 - count));
+    add_bits(rows->live, (uint32_t)first, live);
+    add_bits(rows->free, (uint32_t)first, unused);
+    rows->live_count += (uint64_t)__builtin_popcountll(live);
+    rows->free_count += (uint64_t)__builtin_popcountll(unused);
+    for (uint64_t rest = any; rest != 0; rest &= rest - 1) {
+        uint32_t ordinal = (uint32_t)__builtin_ctzll(rest);
+        uint64_t bits = live;
+        for (uint32_t i = 0; i < count && (all >> ordinal & 1) == 0; i++)
+            bits &= ~((~row[i].vectors >> ordinal & 1) << i);
+        add_present(rows, (uint32_t)first, ordinal, bits);
+    }
+    return 0;
+}
+
 static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struct vex_err *err)
 {
     const char *path = rows->table.path;
@@ -139,23 +192,11 @@ static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struc
         return vex_err_set(err, VEX_ENO_MEMORY, "no memory for %s", path);
     rows->births = sizes->births;
     rows->slots = rows->end = (uint32_t)sizes->slots;
-    for (uint32_t slot = 0; slot < rows->slots; slot++) {
-        const struct vex_row *row = vex_row_at(rows, slot);
-        const char *fault = fault_of(rows, row);
-        if (fault != NULL)
-            return vex_err_set(err, VEX_ECORRUPT, "%s: row %u has %s", path, slot, fault);
-        if (row->state != VEX_ROW_LIVE) {
-            give_back(rows, slot);
-            continue;
-        }
-        vex_bit_set(rows->live, slot);
-        set_present(rows, slot, row->vectors);
-        rows->live_count++;
-    }
-    if (rows->live_count != sizes->live)
+    int r = vex_table_verify(&rows->table, load_page, rows, err);
+    if (r == 0 && rows->live_count != sizes->live)
         return vex_err_set(err, VEX_ECORRUPT, "%s has %llu live rows, the manifest says %llu", path,
                            (unsigned long long)rows->live_count, (unsigned long long)sizes->live);
-    return 0;
+    return r;
 }
 
 int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_sizes *sizes,
@@ -166,10 +207,11 @@ int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_size
 
     rows->io = io;
     rows->heap = heap;
+    pthread_mutex_init(&rows->ids_lock, NULL);
     vex_rows_orders_init(rows);
     vex_file_join(path, dir, "rows.tbl");
     int r =
-        vex_table_open(&rows->table, io, path, VEX_TABLE_ROWS, sizeof(struct vex_row), sizes->row_pages, err);
+        vex_table_map(&rows->table, io, path, VEX_TABLE_ROWS, sizeof(struct vex_row), sizes->row_pages, err);
     if (r == 0)
         r = load(rows, sizes, err);
     if (r == 0)
@@ -188,6 +230,7 @@ void vex_rows_close(struct vex_rows *rows)
         return;
     vex_table_close(&rows->table);
     vex_table_close(&rows->ids);
+    pthread_mutex_destroy(&rows->ids_lock);
     vex_rows_orders_done(rows);
     vex_mem_free(rows->live);
     vex_mem_free(rows->dying);
@@ -380,6 +423,7 @@ void vex_rows_delete(struct vex_rows *rows, uint32_t slot)
 
 uint32_t vex_rows_tables(struct vex_rows *rows, struct vex_table *ret[4])
 {
+    vex_rows_ids_settle(rows);
     ret[0] = &rows->table;
     ret[1] = &rows->ids;
     return 2;
@@ -387,6 +431,7 @@ uint32_t vex_rows_tables(struct vex_rows *rows, struct vex_table *ret[4])
 
 void vex_rows_sizes(const struct vex_rows *rows, struct vex_rows_sizes *ret)
 {
+    vex_rows_ids_settle(rows);
     *ret = (struct vex_rows_sizes){
         .slots = rows->slots,
         .live = rows->live_count,

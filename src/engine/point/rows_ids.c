@@ -5,7 +5,8 @@
  *           place holds slot + 1 (0: empty) and the low half of the id's hash, which says where it belongs
  *           and spares a look at most rows that are not meant: a lookup costs two cache misses, and moving
  *           entries needs no rows at all.
- * Invariant Derived: it can be built from the rows at any time, and is when its file is damaged. */
+ * Invariant Derived: it can be built from the rows at any time, and is when its file is damaged. The file is
+ *           verified before the map is first looked at, not at opening: searches need no ids. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -62,6 +63,7 @@ uint32_t vex_rows_find(const struct vex_rows *rows, const struct vex_id *id)
 {
     if (rows->live_count == 0)
         return VEX_SLOT_NONE;
+    vex_rows_ids_settle(rows);
     uint64_t mask = rows->id_places - 1;
     uint32_t hash = (uint32_t)vex_id_hash(id);
     for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
@@ -75,6 +77,7 @@ uint32_t vex_rows_find(const struct vex_rows *rows, const struct vex_id *id)
 
 uint32_t vex_rows_ids_put(struct vex_rows *rows, const struct vex_id *id, uint32_t slot)
 {
+    vex_rows_ids_settle(rows);
     uint64_t mask = rows->id_places - 1;
     uint32_t hash = (uint32_t)vex_id_hash(id);
 
@@ -89,6 +92,7 @@ uint32_t vex_rows_ids_put(struct vex_rows *rows, const struct vex_id *id, uint32
 
 void vex_rows_ids_remove(struct vex_rows *rows, uint32_t slot)
 {
+    vex_rows_ids_settle(rows);
     struct vex_id id = vex_rows_id(rows, slot);
     uint64_t mask = rows->id_places - 1;
     uint64_t hole = vex_id_hash(&id) & mask;
@@ -157,6 +161,7 @@ int vex_rows_ids_reserve(struct vex_rows *rows, uint64_t count)
         places *= 2;
     if (places == old)
         return 0;
+    vex_rows_ids_settle(rows);
     struct place *kept = vex_mem_try((size_t)(old + 1) * sizeof *kept);
     if (kept == NULL)
         return VEX_ENO_MEMORY;
@@ -174,29 +179,87 @@ uint64_t vex_rows_ids_count(const struct vex_rows *rows)
 {
     uint64_t count = 0;
 
+    vex_rows_ids_settle(rows);
     for (uint64_t at = 0; at < rows->id_places; at++)
         count += place_get(rows, at).slot != 0;
     return count;
 }
 
+struct fitting {
+    const struct vex_rows *rows;
+    uint64_t *seen; /* slots */
+    uint64_t count;
+};
+
 /* Every live slot once and nothing else. Where in the map is vouched for by the pages' checksums. */
-static bool fits_rows(const struct vex_rows *rows)
+static int fit_page(void *arg, const char *page, uint64_t index, struct vex_err *err)
 {
-    if (rows->live_count == 0)
-        return vex_rows_ids_count(rows) == 0;
-    uint64_t *seen = vex_mem_zalloc(rows->words * sizeof *seen), count = 0;
-    bool good = rows->live_count * 2 <= rows->id_places;
-    for (uint64_t at = 0; at < rows->id_places && good; at++) {
-        uint32_t entry = place_get(rows, at).slot;
-        if (entry == 0)
+    struct fitting *fitting = arg;
+    const struct vex_rows *rows = fitting->rows;
+    uint64_t left = rows->id_places - index * VEX_IDS_PER_PAGE;
+    uint32_t places = left < VEX_IDS_PER_PAGE ? (uint32_t)left : VEX_IDS_PER_PAGE;
+
+    for (uint32_t i = 0; i < places; i++) {
+        struct place place;
+        memcpy(&place, page + (size_t)i * sizeof place, sizeof place);
+        if (place.slot == 0)
             continue;
-        good = entry <= rows->slots && vex_bit(rows->live, entry - 1) && !vex_bit(seen, entry - 1);
-        if (good)
-            vex_bit_set(seen, entry - 1);
-        count++;
+        uint32_t slot = place.slot - 1;
+        if (slot >= rows->slots || !vex_bit(rows->live, slot) || vex_bit(fitting->seen, slot))
+            return vex_err_set(err, VEX_ECORRUPT, "%s does not fit its rows", rows->ids.path);
+        vex_bit_set(fitting->seen, slot);
+        fitting->count++;
     }
-    vex_mem_free(seen);
-    return good && count == rows->live_count;
+    return 0;
+}
+
+static bool fits_rows(struct vex_rows *rows)
+{
+    struct fitting fitting = {.rows = rows};
+    struct vex_err err;
+
+    fitting.seen = vex_mem_zalloc((rows->words + 1) * sizeof *fitting.seen);
+    int r = vex_table_verify(&rows->ids, fit_page, &fitting, &err);
+    vex_mem_free(fitting.seen);
+    return r == 0 && fitting.count == rows->live_count;
+}
+
+/* Called with ids_lock. Growing can't fail: the room that held a map of this size holds another. */
+static void settle(struct vex_rows *rows)
+{
+    if (fits_rows(rows))
+        return;
+    vex_table_clear(&rows->ids);
+    (void)vex_table_grow(&rows->ids, rows->id_places);
+    fill(rows);
+}
+
+/* Readers do it too, under the shared lock: nobody else looks at the map before ids_settled. */
+void vex_rows_ids_settle(const struct vex_rows *rows)
+{
+    struct vex_rows *map = (struct vex_rows *)(uintptr_t)rows;
+
+    if (atomic_load_explicit(&rows->ids_settled, memory_order_acquire))
+        return;
+    pthread_mutex_lock(&map->ids_lock);
+    if (!atomic_load_explicit(&rows->ids_settled, memory_order_relaxed))
+        settle(map);
+    atomic_store_explicit(&map->ids_settled, true, memory_order_release);
+    pthread_mutex_unlock(&map->ids_lock);
+}
+
+static int build(struct vex_rows *rows, const char *path, struct vex_err *err)
+{
+    uint64_t places = PLACES_MIN;
+
+    while (places < rows->live_count * 2)
+        places *= 2;
+    int r = resize(rows, places);
+    if (r != 0)
+        return vex_err_set(err, r, "no memory for the ids of %s", path);
+    fill(rows);
+    atomic_store(&rows->ids_settled, true);
+    return 0;
 }
 
 int vex_rows_ids_open(struct vex_rows *rows, const char *path, uint64_t pages, struct vex_err *err)
@@ -206,22 +269,19 @@ int vex_rows_ids_open(struct vex_rows *rows, const char *path, uint64_t pages, s
         pages = 1; /* fits no size of the map */
     while (places * 2 <= pages * VEX_IDS_PER_PAGE)
         places *= 2;
-    bool fits = pages == 0 || (places + VEX_IDS_PER_PAGE - 1) / VEX_IDS_PER_PAGE == pages;
-    int r = vex_table_open(&rows->ids, rows->io, path, VEX_TABLE_IDS, VEX_IDS_STRIDE, fits ? pages : 0, err);
+    bool fits = (places + VEX_IDS_PER_PAGE - 1) / VEX_IDS_PER_PAGE == pages && places >= rows->live_count * 2;
+    int r = vex_table_map(&rows->ids, rows->io, path, VEX_TABLE_IDS, VEX_IDS_STRIDE, fits ? pages : 0, err);
 
     if (r != 0 && r != VEX_ENO_MEMORY) {
-        r = vex_table_open(&rows->ids, rows->io, path, VEX_TABLE_IDS, VEX_IDS_STRIDE, 0, err);
+        r = vex_table_map(&rows->ids, rows->io, path, VEX_TABLE_IDS, VEX_IDS_STRIDE, 0, err);
         fits = false;
     }
     if (r != 0)
         return r;
-    rows->id_places = fits && pages > 0 ? places : 0;
-    if (fits && (rows->id_places > 0 || rows->live_count == 0) && fits_rows(rows))
-        return 0;
-    for (places = PLACES_MIN; places < rows->live_count * 2;)
-        places *= 2;
-    r = resize(rows, places);
-    if (r == 0)
-        fill(rows);
-    return r != 0 ? vex_err_set(err, r, "no memory for the ids of %s", path) : 0;
+    rows->id_places = fits ? places : 0;
+    if (pages == 0 && rows->live_count == 0)
+        atomic_store(&rows->ids_settled, true);
+    else if (!fits)
+        return build(rows, path, err);
+    return 0;
 }

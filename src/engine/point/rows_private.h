@@ -4,6 +4,7 @@
 #define VEX_ENGINE_POINT_ROWS_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "engine/point/rows.h"
 
@@ -24,9 +25,11 @@ struct vex_ordered {
 struct vex_rows {
     struct vex_io *io;
     struct vex_heap *heap;
-    struct vex_table table; /* struct vex_row by slot */
-    struct vex_table ids;   /* places of the map, see rows_ids.c */
-    uint64_t id_places;     /* 0 or a power of two, at least twice live_count */
+    struct vex_table table;   /* struct vex_row by slot */
+    struct vex_table ids;     /* places of the map, see rows_ids.c */
+    uint64_t id_places;       /* 0 or a power of two, at least twice live_count */
+    pthread_mutex_t ids_lock; /* of who verifies the map */
+    atomic_bool ids_settled;  /* the map is verified, or was built from the rows */
     uint64_t live_count, births;
     uint32_t slots;
 
@@ -87,8 +90,10 @@ static inline uint32_t vex_bit_next(const uint64_t *bits, size_t words, uint32_t
 /* rows_ids.c */
 /* Room for `count` ids. VEX_ENO_MEMORY; then nothing has changed. */
 int vex_rows_ids_reserve(struct vex_rows *rows, uint64_t count);
-/* Opens the map as of a checkpoint, or builds it from the rows. */
+/* Opens the map as of a checkpoint, to be verified when it is first needed, or builds it from the rows. */
 int vex_rows_ids_open(struct vex_rows *rows, const char *path, uint64_t pages, struct vex_err *err);
+/* Verifies the map unless that was done; one that fails is built from the rows. Collection lock shared, any thread. */
+void vex_rows_ids_settle(const struct vex_rows *rows);
 /* Maps the id to `slot`; returns the slot it was mapped to, or VEX_SLOT_NONE. */
 uint32_t vex_rows_ids_put(struct vex_rows *rows, const struct vex_id *id, uint32_t slot);
 void vex_rows_ids_remove(struct vex_rows *rows, uint32_t slot);

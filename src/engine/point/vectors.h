@@ -80,6 +80,8 @@ bool vex_blob_check(struct vex_str blob);
  * distances are turned into scores by vex_score. */
 float vex_score_multi(const struct vex_vector_params *params, const float *query, uint32_t query_rows,
                       const struct vex_extra_vector *stored);
+/* Of vectors of any length; 0 with one of no length. */
+float vex_score_cosine(const float *a, const float *b, uint32_t dimensions);
 /* false: no index in common. */
 bool vex_score_sparse(const uint32_t *indices, const float *values, uint32_t count,
                       const struct vex_extra_vector *stored, float *ret);

@@ -1,4 +1,4 @@
-/* Scores of multivectors (MaxSim, Khattab and Zaharia 2020) and sparse vectors, and Qdrant's scores from device distances.
+/* Scores of the cosine of vectors of any length, multivectors (MaxSim, Khattab and Zaharia 2020) and sparse vectors, and Qdrant's scores from device distances.
  *
  * Owner: none, pure functions. Lock: none. */
 #include "engine/point/vectors.h"
@@ -23,6 +23,14 @@ float vex_score_of(enum vex_distance distance, float device_distance)
     default:
         return device_distance;
     }
+}
+
+float vex_score_cosine(const float *a, const float *b, uint32_t dimensions)
+{
+    vex_dist_fn *dot = vex_dist(VEX_DISTANCE_DOT, VEX_ELEMENT_F32); /* negated */
+    double norms = sqrt((double)dot(a, a, dimensions) * (double)dot(b, b, dimensions));
+
+    return norms > 0 ? (float)(-(double)dot(a, b, dimensions) / norms) : 0;
 }
 
 /* For each row of the query the nearest stored row; the score of the sum, as the peer has it (one root of summed squares). */

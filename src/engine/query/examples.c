@@ -9,8 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "uapi/dist.h"
-
 #define PIECE       512u       /* candidates of a piece, at most */
 #define PIECE_BYTES (1u << 20) /* of vectors that are fetched */
 
@@ -100,14 +98,6 @@ static bool by_bytes(const struct vex_vector_params *params)
     return params->element == VEX_ELEMENT_U8 && params->distance == VEX_DISTANCE_COSINE;
 }
 
-/* Bytes are stored as they are, not normalised. */
-static float cosine(const float *a, const float *b, uint32_t dimensions)
-{
-    vex_dist_fn *dot = vex_dist(VEX_DISTANCE_DOT, VEX_ELEMENT_F32); /* negated */
-    double norms = sqrt((double)dot(a, a, dimensions) * (double)dot(b, b, dimensions));
-    return norms > 0 ? (float)(-(double)dot(a, b, dimensions) / norms) : 0;
-}
-
 static float multi(const struct vex_vector_params *params, const struct vex_vector_value *example,
                    const struct vex_extra_vector *stored)
 {
@@ -129,7 +119,7 @@ static int compare_dense(struct scoring *s, const struct vex_vector_value *examp
     int code = 0;
     if (by_bytes(params)) {
         for (uint32_t i = 0; i < s->count; i++)
-            ret[i] = cosine(example->values, s->rows[i], params->size);
+            ret[i] = vex_score_cosine(example->values, s->rows[i], params->size);
         return 0;
     }
     code = vex_vectors_score(s->read->data.vectors, params->ordinal, params->distance, example->values,

@@ -1,7 +1,7 @@
 /* Nearest-neighbour search: queries as resolved against one version. Private to the query folder.
  *
- * nearest.c resolves, groups and answers; nearest_graph.c, nearest_dense.c and nearest_scan.c find the best slots of a
- * group.
+ * nearest.c resolves, groups and answers; nearest_plan.c chooses the way; nearest_graph.c, nearest_dense.c and nearest_scan.c find
+ * the best slots of a group.
  */
 #ifndef VEX_ENGINE_QUERY_NEAREST_H
 #define VEX_ENGINE_QUERY_NEAREST_H
@@ -59,17 +59,33 @@ int vex_nearest_stored(struct vex_read *read, const struct vex_vector_params *pa
 int vex_nearest_average(struct vex_read *read, const struct vex_vector_params *params,
                         const struct vex_nearest *request, struct vex_vector_value *ret);
 
-/* How a query walks the graph. */
+/* How a graph serves a query; each way gives place to the next when it finds too little. */
+enum vex_walk_way {
+    VEX_WALK_ALL,     /* through all nodes */
+    VEX_WALK_THROUGH, /* through candidates only */
+    VEX_WALK_SCAN     /* no walk: the codes of all candidates, one by one; as good as exact */
+};
 struct vex_walk {
     struct vex_graph_view view;
-    uint32_t ef;
-    bool through; /* through candidates only */
+    enum vex_walk_way way;
+    uint32_t ef;  /* beam of what may be answered; widened by vex_nearest_width */
+    double share; /* of the linked ones that are candidates */
     double ns;    /* estimated cost, the tail's too */
 };
-/* Whether the graph serves a query with so many candidates. The collection's lock is held. */
+/* Whether the graph serves a query with so many candidates better than the exact search, and how (nearest_plan.c). The collection's
+ * lock is held. */
 bool vex_nearest_walk_plan(const struct vex_collection_data *data, const struct vex_vector_params *params,
                            const struct vex_nearest *request, uint64_t want, uint64_t count,
                            struct vex_walk *ret);
+/* The beam of a walk where so great a share of the nodes are candidates, at most VEX_GRAPH_EF_MAX. */
+uint32_t vex_nearest_width(const struct vex_walk *walk, enum vex_walk_way way, enum vex_distance distance,
+                           double share);
+/* The graph goes by codes of few bits, which a search may refuse. */
+static inline bool vex_nearest_of_bits(const struct vex_graph *graph)
+{
+    return vex_graph_params(graph)->codes.kind != VEX_CODES_7_BITS;
+}
+#define VEX_WALK_SCAN_WANT 1024u /* hits that a scan of codes is good for */
 /* Walks for one query. *ret_served false: too little was found, nothing is answered yet. */
 int vex_nearest_walk(struct vex_read *read, const struct vex_query_group *group, struct vex_query *query,
                      const struct vex_walk *plan, bool *ret_served);

@@ -1,112 +1,21 @@
 /* Dense vectors by the graph: a walk over codes, the whole beam compared again with the originals, and the tail, which is not linked
  * yet, compared one by one. See nearest.h and graph_set.h.
  *
- * Filters   Walks go through all nodes, with a beam that is wider the fewer may be answered, down to a bound; below it through the
- *           allowed ones only. What comes back short is left to the exact search.
+ * Filters   Walks go through all nodes, with a beam that is wider the fewer of those near the query may be answered. What comes back
+ *           short begins anew through the allowed ones only; what even then does is left to a scan of codes, and to the exact search.
  * Codes     Of few bits, as a user has set them: a search may refuse them (then it is exact), ask for a wider beam, or take
- *           their estimates as scores. With 7 bits only the beam is widened: comparing it with the originals costs next to nothing.
- * Costs     Nanoseconds on an ordinary core; what decides is their ratio. */
+ *           their estimates as scores. With 7 bits only the beam is widened: comparing it with the originals costs next to nothing. */
 #include "engine/query/nearest.h"
 
 #include <math.h>
 
 #include "base/mem.h"
-#include "uapi/dist.h"
 
-#define SCAN_MOST        20000u /* candidates beyond which nothing is compared one by one, if it can be helped */
-#define BYTE_NS          0.08  /* of a vector compared */
-#define APART_NS         30.0  /* for one that doesn't lie next to the one before */
-#define WALK_NS          600.0 /* a place of the beam */
-#define WALK_BYTE_NS     1.2   /* and for each dimension */
-#define THROUGH_FACTOR   3.0   /* walks through matches look two links far */
-#define THROUGH_SHARE    0.4   /* part of the nodes that match, below which walks go through matches only */
-#define SPARSE_SHARE     0.25  /* and below this they are wider, since a node has few neighbours that match */
-#define SPARSE_SHARE_DOT 0.6   /* for inner products */
-#define WIDEN_MOST       6.0
-#define THROUGH_MIN      4u   /* places of the beam times this: so few matches are compared one by one */
-#define TAIL_SHARE       2u   /* no walk while one candidate in so many may be in the tail */
-#define TAIL_PIECE       256u /* slots compared at once */
-
-/* ---- whether to walk ---- */
-
-static double scan_ns(const struct vex_vector_params *params, uint64_t count, bool apart)
-{
-    return (double)count * (vex_vectors_stride(params) * BYTE_NS + (apart ? APART_NS : 0));
-}
-
-/* How much wider a beam is when only a share of the nodes may be answered. Inner products have no triangle inequality: their matches
- * lie further apart. */
-static double widening(enum vex_distance distance, double share)
-{
-    double sparse = distance == VEX_DISTANCE_DOT ? SPARSE_SHARE_DOT : SPARSE_SHARE;
-
-    if (share >= THROUGH_SHARE)
-        return 1 / share;
-    if (share >= sparse)
-        return 1;
-    return share * WIDEN_MOST > sparse ? sparse / share : WIDEN_MOST;
-}
-
-/* At least so many times what is wanted, but never so many that there is no walk. */
-static uint64_t oversampled(uint64_t ef, uint64_t want, double times)
-{
-    double places = times > 1 ? ceil((double)want * times) : 0;
-
-    if (ef >= VEX_GRAPH_EF_MAX || !(places > (double)ef))
-        return ef;
-    return places < VEX_GRAPH_EF_MAX ? (uint64_t)places : VEX_GRAPH_EF_MAX;
-}
-
-static bool of_bits(const struct vex_graph *graph)
-{
-    return vex_graph_params(graph)->codes.kind != VEX_CODES_7_BITS;
-}
-
-/* The width of a walk; 0: it would be too wide. */
-static uint32_t width(const struct vex_graph_view *view, enum vex_distance distance,
-                      const struct vex_nearest *request, uint64_t want, double share)
-{
-    uint64_t ef = request->ef != 0 ? request->ef : view->ef;
-
-    if (ef > VEX_GRAPH_EF_MAX)
-        ef = VEX_GRAPH_EF_MAX;
-    if (ef < want)
-        ef = want;
-    ef = oversampled(ef, want, request->oversampling);
-    if (ef <= VEX_GRAPH_EF_MAX)
-        ef = (uint64_t)((double)ef * widening(distance, share));
-    return ef > VEX_GRAPH_EF_MAX ? 0 : (uint32_t)ef;
-}
-
-bool vex_nearest_walk_plan(const struct vex_collection_data *data, const struct vex_vector_params *params,
-                           const struct vex_nearest *request, uint64_t want, uint64_t count,
-                           struct vex_walk *ret)
-{
-    struct vex_graph_view *view = &ret->view;
-    double linked, share, scan, tail;
-    uint64_t bytes = count * vex_vectors_stride(params);
-
-    if (request->exact || count == 0 || !vex_graph_set_view(data->graphs, params->ordinal, view))
-        return false;
-    if (request->ignore_codes && of_bits(view->graph))
-        return false;
-    linked = (double)vex_graph_count(view->graph);
-    if (linked < 1 || view->tail_count > count / TAIL_SHARE)
-        return false;
-    share = (double)count / linked < 1 ? (double)count / linked : 1;
-    ret->through = share < THROUGH_SHARE;
-    ret->ef = width(view, params->distance, request, want, share);
-    if (ret->ef == 0 || count <= (uint64_t)ret->ef * (ret->through ? THROUGH_MIN : 1))
-        return false;
-    scan = scan_ns(params, count, share < 0.99);
-    tail = request->indexed_only ? 0 : scan_ns(params, view->tail_count, true);
-    ret->ns = ret->ef * (WALK_NS + WALK_BYTE_NS * params->size) * (ret->through ? THROUGH_FACTOR : 1) + tail;
-    if (view->full_scan_kb != 0)
-        return bytes / 1024 >= view->full_scan_kb;
-    return ret->ns < scan || (count > SCAN_MOST && ret->ns < 2 * scan);
-}
-
-/* ---- one query ---- */
+#define NEAR_WEIGHT 0.8  /* of the part that is allowed near the query, against that of all */
+#define TAIL_PIECE  256u /* slots compared at once */
+#define BEAM_PIECE  16u
+#define STEPS_OFF   3.0        /* steps of the 7-bit grid that code distances may be off: 7 deviations */
+#define STEPS_SPAN  (1u << 20) /* a distance of codes, to tell the step from */
 
 struct run {
     struct vex_read *read;
@@ -114,8 +23,13 @@ struct run {
     const struct vex_query *query;
     const struct vex_walk *walk;
     struct vex_top top;
-    uint64_t *tail;  /* candidates that were not linked when the search began */
-    uint64_t *allow; /* candidates, as wide as the graph */
+    uint64_t *tail; /* candidates that were not linked when the search began */
+    uint64_t tail_count;
+    uint64_t *allow;             /* candidates, as wide as the graph */
+    struct vex_graph_hit *hits;  /* of walks */
+    uint32_t *seeds, seed_count; /* what walks have found */
+    uint32_t *slots, most;       /* to be compared with the originals */
+    float *distances;
 };
 
 static void run_done(struct run *run)
@@ -123,6 +37,10 @@ static void run_done(struct run *run)
     vex_top_done(&run->top);
     vex_mem_free(run->tail);
     vex_mem_free(run->allow);
+    vex_mem_free(run->hits);
+    vex_mem_free(run->seeds);
+    vex_mem_free(run->slots);
+    vex_mem_free(run->distances);
 }
 
 /* Noted before the walk: what is linked while it goes on is answered once all the same. */
@@ -136,23 +54,27 @@ static int note_tail(struct run *run)
     run->tail = vex_mem_try(words * sizeof *run->tail);
     if (run->tail == NULL)
         return vex_read_no_memory(run->read);
-    for (size_t w = 0; w < words; w++)
+    for (size_t w = 0; w < words; w++) {
         run->tail[w] = candidates->allow[w] & vex_graph_tail_word(&run->walk->view, w);
+        run->tail_count += (uint32_t)__builtin_popcountll(run->tail[w]);
+    }
     return 0;
 }
 
-/* Walks through matches draw places to begin at out of all the graph's slots: more bits than the candidates have. */
-static int widen_allow(struct run *run)
+/* Walks through candidates ask for all the graph's slots: more bits than the candidates may have. */
+static int widen_allow(struct run *run, const uint64_t **ret)
 {
     const struct vex_candidates *candidates = run->group->candidates;
     size_t words = vex_graph_slots(run->walk->view.graph) / 64, have = vex_plan_words(candidates->slots);
 
-    run->allow = vex_mem_try((words > have ? words : have) * sizeof *run->allow);
+    *ret = candidates->allow;
+    if (words <= have)
+        return 0;
+    *ret = run->allow = vex_mem_try(words * sizeof *run->allow);
     if (run->allow == NULL)
         return vex_read_no_memory(run->read);
     memcpy(run->allow, candidates->allow, have * sizeof *run->allow);
-    if (words > have)
-        memset(run->allow + have, 0, (words - have) * sizeof *run->allow);
+    memset(run->allow + have, 0, (words - have) * sizeof *run->allow);
     return 0;
 }
 
@@ -162,21 +84,16 @@ static bool in_tail(const struct run *run, uint32_t slot)
 }
 
 /* Cosine of bytes, which are stored as they are: the device gives their products only. */
-static int cosine(struct run *run, const uint32_t *slots, uint32_t count, float *ret)
+static int cosines(struct run *run, const uint32_t *slots, uint32_t count, float *ret)
 {
     const struct vex_vector_params *params = run->group->params;
-    const float *query = run->query->vector.values;
-    vex_dist_fn *dot = vex_dist(VEX_DISTANCE_DOT, VEX_ELEMENT_F32); /* negated */
     float *row = vex_mem_try(params->size * sizeof *row);
     int code = row == NULL ? VEX_ENO_MEMORY : 0;
 
     for (uint32_t i = 0; i < count && code == 0; i++) {
-        double norms;
         code = vex_vectors_read(run->read->data.vectors, params->ordinal, slots[i], row);
-        if (code != 0)
-            break;
-        norms = sqrt((double)dot(query, query, params->size) * (double)dot(row, row, params->size));
-        ret[i] = norms > 0 ? (float)((double)dot(query, row, params->size) / norms) : 0;
+        if (code == 0)
+            ret[i] = -vex_score_cosine(run->query->vector.values, row, params->size);
     }
     vex_mem_free(row);
     return code;
@@ -189,7 +106,7 @@ static int offer(struct run *run, const uint32_t *slots, uint32_t count, float *
     int code = vex_nearest_by_device(params)
                    ? vex_vectors_score(run->read->data.vectors, params->ordinal, params->distance,
                                        run->query->vector.values, slots, count, distances)
-                   : cosine(run, slots, count, distances);
+                   : cosines(run, slots, count, distances);
 
     if (code != 0)
         return vex_err_set(run->read->err, code, "%s: the vectors can't be read", run->read->what);
@@ -213,43 +130,171 @@ static int offer_codes(struct run *run, const struct vex_graph_hit *hits, uint32
     return code != 0 ? vex_read_no_memory(run->read) : 0;
 }
 
-/* The beam without what the tail answers for. */
+/* Square of the Euclidean distance, between unit vectors for cosine. */
+static double euclid2(enum vex_distance distance, double device_distance)
+{
+    return distance == VEX_DISTANCE_COSINE ? 2 + 2 * device_distance : device_distance;
+}
+
+/* Whether nothing that far by codes can be among the best any more. Rounding moves the two ends of a distance by up to half a step in
+ * each dimension at random: that lengthens it by size / 6 steps^2, and scatters it by less than half a step. What the scale cuts
+ * off makes distances of codes too short only. */
+static bool beyond(const struct run *run, uint32_t code_distance)
+{
+    const struct vex_graph *graph = run->walk->view.graph;
+    const struct vex_vector_params *params = run->group->params;
+    enum vex_distance distance = params->distance;
+    double origin, step2, far2, worst;
+
+    if (vex_nearest_of_bits(graph) || (distance != VEX_DISTANCE_L2 && distance != VEX_DISTANCE_COSINE) ||
+        run->top.count == 0 || run->top.count < run->top.limit)
+        return false;
+    origin = euclid2(distance, vex_graph_distance(graph, 0));
+    step2 = (euclid2(distance, vex_graph_distance(graph, STEPS_SPAN)) - origin) / STEPS_SPAN;
+    far2 = euclid2(distance, vex_graph_distance(graph, code_distance)) - step2 * params->size / 6;
+    worst = run->top.entries[0].score; /* the heap's root */
+    if (distance == VEX_DISTANCE_COSINE)
+        worst = sqrt(fmax(0, 2 - 2 * worst));
+    return far2 > 0 && sqrt(far2) > worst + STEPS_OFF * sqrt(step2);
+}
+
+/* The beam without what the tail answers for, nearest codes first, until the rest can't matter. */
 static int offer_beam(struct run *run, const struct vex_graph_hit *hits, uint32_t count, uint32_t *slots,
                       float *distances)
 {
-    uint32_t kept = 0;
+    int code = 0;
 
-    if (run->query->request->score_by_codes && of_bits(run->walk->view.graph))
+    if (run->query->request->score_by_codes && vex_nearest_of_bits(run->walk->view.graph))
         return offer_codes(run, hits, count);
-    for (uint32_t i = 0; i < count; i++)
-        if (!in_tail(run, hits[i].slot))
-            slots[kept++] = hits[i].slot;
-    return offer(run, slots, kept, distances);
+    for (uint32_t at = 0; at < count && code == 0 && !beyond(run, hits[at].distance);) {
+        uint32_t kept = 0;
+        for (; at < count && kept < BEAM_PIECE; at++)
+            if (!in_tail(run, hits[at].slot))
+                slots[kept++] = hits[at].slot;
+        code = offer(run, slots, kept, distances);
+    }
+    return code;
 }
 
-static int walk(struct run *run)
+/* ---- ways ---- */
+
+static int make_room(struct run *run, uint32_t count)
+{
+    if (count <= run->most)
+        return 0;
+    vex_mem_free(run->slots);
+    vex_mem_free(run->distances);
+    run->slots = vex_mem_try(count * sizeof *run->slots);
+    run->distances = vex_mem_try(count * sizeof *run->distances);
+    run->most = count;
+    return run->slots == NULL || run->distances == NULL ? vex_read_no_memory(run->read) : 0;
+}
+
+static int make_walk_room(struct run *run, uint32_t ef)
+{
+    uint32_t *seeds;
+
+    vex_mem_free(run->hits);
+    run->hits = vex_mem_try(ef * sizeof *run->hits);
+    seeds = vex_mem_try((ef > run->seed_count ? ef : run->seed_count) * sizeof *seeds);
+    if (seeds != NULL && run->seed_count > 0)
+        memcpy(seeds, run->seeds, run->seed_count * sizeof *seeds);
+    vex_mem_free(run->seeds);
+    run->seeds = seeds;
+    return run->hits == NULL || seeds == NULL ? vex_read_no_memory(run->read) : make_room(run, ef);
+}
+
+/* A walk through candidates begins also at those that one through all nodes has found: they lie at the border of what is allowed. */
+static int walk(struct run *run, enum vex_walk_way way, double share)
 {
     const struct vex_walk *plan = run->walk;
     struct vex_graph_search search = {.query = run->query->vector.values,
-                                      .ef = plan->ef,
+                                      .ef = vex_nearest_width(plan, way, run->group->params->distance, share),
                                       .allow = run->group->candidates->allow,
-                                      .through = plan->through};
-    struct vex_graph_hit *hits = vex_mem_try(plan->ef * sizeof *hits);
-    uint32_t *slots = vex_mem_try(plan->ef * sizeof *slots);
-    float *distances = vex_mem_try(plan->ef * sizeof *distances);
-    int code = plan->through ? widen_allow(run) : 0;
+                                      .through = way == VEX_WALK_THROUGH};
+    int code = search.through ? widen_allow(run, &search.allow) : 0;
 
-    if (code == 0 && (hits == NULL || slots == NULL || distances == NULL))
-        code = vex_read_no_memory(run->read);
-    if (plan->through)
-        search.allow = run->allow;
     if (code == 0)
-        code =
-            offer_beam(run, hits, vex_graph_search(plan->view.graph, &search, hits, NULL), slots, distances);
-    vex_mem_free(hits);
-    vex_mem_free(slots);
-    vex_mem_free(distances);
+        code = make_walk_room(run, search.ef);
+    if (code != 0)
+        return code;
+    search.seeds = run->seeds;
+    search.seed_count = run->seed_count;
+    run->seed_count = vex_graph_search(plan->view.graph, &search, run->hits, NULL);
+    for (uint32_t i = 0; i < run->seed_count; i++)
+        run->seeds[i] = run->hits[i].slot;
+    return offer_beam(run, run->hits, run->seed_count, run->slots, run->distances);
+}
+
+/* No farther than that, which is a distance of the device. */
+static bool lies_within(enum vex_distance distance, float score, float device_distance)
+{
+    float most = vex_score_of(distance, device_distance);
+
+    return vex_score_larger_better(distance) ? score >= most : score <= most;
+}
+
+/* Compares the codes of all candidates. *ret_surely: nothing that was left out is nearer than what was found. */
+static int scan_codes(struct run *run, bool *ret_surely)
+{
+    const struct vex_candidates *candidates = run->group->candidates;
+    const struct vex_graph *graph = run->walk->view.graph;
+    const struct vex_graph_hit *hits;
+    uint32_t count, kept = 0;
+    float rest;
+    int code;
+
+    *ret_surely = false;
+    if (run->group->want > VEX_WALK_SCAN_WANT || !vex_graph_scans(graph, run->query->vector.values))
+        return 0;
+    count = vex_graph_scan(graph, run->query->vector.values, candidates->allow,
+                           vex_plan_words(candidates->slots), (uint32_t)run->group->want, &hits, &rest);
+    code = make_room(run, count);
+    for (uint32_t i = 0; i < count && code == 0; i++)
+        if (!in_tail(run, hits[i].slot))
+            run->slots[kept++] = hits[i].slot;
+    if (code == 0)
+        code = offer(run, run->slots, kept, run->distances);
+    if (code == 0)
+        *ret_surely = run->top.count == run->group->want
+                          ? lies_within(run->group->params->distance, run->top.entries[0].score, rest)
+                          : isinf(rest); /* it has left out none */
     return code;
+}
+
+/* The best of what is linked, by one way after the other until one finds enough. *ret_served false: none does. */
+static int serve(struct run *run, bool *ret_served)
+{
+    const struct vex_candidates *candidates = run->group->candidates;
+    uint64_t linked = candidates->count - run->tail_count, want = run->group->want;
+    enum vex_walk_way way = run->walk->way;
+    double share = run->walk->share;
+    int code = 0;
+
+    if (way == VEX_WALK_ALL && candidates->owned != NULL) {
+        double near = vex_graph_allowed_near(run->walk->view.graph, run->query->vector.values,
+                                             candidates->allow, vex_plan_words(candidates->slots));
+        way = near > 0 ? VEX_WALK_ALL : VEX_WALK_THROUGH;
+        share = NEAR_WEIGHT * near + (1 - NEAR_WEIGHT) * share;
+    }
+    for (; way <= VEX_WALK_SCAN && code == 0 && !*ret_served; way++) {
+        run->top.count = 0;
+        if (way == VEX_WALK_SCAN) {
+            code = scan_codes(run, ret_served);
+        } else {
+            code = walk(run, way, way == VEX_WALK_ALL ? share : run->walk->share);
+            *ret_served = run->top.count >= (linked < want ? linked : want);
+        }
+    }
+    return code;
+}
+
+/* What waits for being linked is not indexed; what is held is, as well as it ever will be. After the walk: the beam goes without all of
+ * the tail. */
+static void keep_held(struct run *run)
+{
+    for (size_t w = 0; w < vex_plan_words(run->group->candidates->slots); w++)
+        run->tail[w] &= vex_graph_held_word(&run->walk->view, w);
 }
 
 static int scan_tail(struct run *run)
@@ -273,17 +318,18 @@ int vex_nearest_walk(struct vex_read *read, const struct vex_query_group *group,
                      const struct vex_walk *plan, bool *ret_served)
 {
     struct run run = {.read = read, .group = group, .query = query, .walk = plan};
-    bool indexed_only = query->request->indexed_only;
     int code;
 
+    *ret_served = false;
     vex_top_init(&run.top, read->data.rows, vex_score_larger_better(group->params->distance), group->want);
     code = note_tail(&run);
     if (code == 0)
-        code = walk(&run);
-    if (code == 0 && run.tail != NULL && !indexed_only)
+        code = serve(&run, ret_served);
+    if (run.tail != NULL && query->request->indexed_only)
+        keep_held(&run);
+    if (code == 0 && *ret_served && run.tail != NULL)
         code = scan_tail(&run);
-    *ret_served = code == 0 && (run.top.count == group->want || indexed_only);
-    if (*ret_served) {
+    if (code == 0 && *ret_served) {
         vex_top_sort(&run.top);
         code = vex_nearest_answer(read, query, run.top.entries, run.top.count);
     }

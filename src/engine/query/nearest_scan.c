@@ -98,20 +98,13 @@ static int weigh(struct vex_read *read, const struct vex_query_group *group)
 
 /* ---- scan ---- */
 
-static float cosine(const float *a, const float *b, uint32_t dimensions)
-{
-    vex_dist_fn *dot = vex_dist(VEX_DISTANCE_DOT, VEX_ELEMENT_F32); /* negated */
-    double norms = sqrt((double)dot(a, a, dimensions) * (double)dot(b, b, dimensions));
-    return norms > 0 ? (float)(-(double)dot(a, b, dimensions) / norms) : 0;
-}
-
 /* Scores one stored vector for all queries. */
 static int score_row(struct vex_read *read, struct scan *scan, uint32_t slot)
 {
     const struct vex_query_group *group = scan->group;
     int code = 0;
     for (uint32_t i = 0; i < group->count && code == 0; i++) {
-        float score = cosine(group->queries[i].vector.values, scan->row, group->params->size);
+        float score = vex_score_cosine(group->queries[i].vector.values, scan->row, group->params->size);
         if (vex_top_offer(&scan->tops[i], score, slot) != 0)
             code = vex_read_no_memory(read);
     }

@@ -134,7 +134,7 @@ static void add_indexed(const struct bits *b, const struct vex_cond *cond, const
         unite(b, into.maybe, within);
         return;
     }
-    vex_index_match(index, cond, into.sure, into.maybe, b->plan->slots);
+    vex_plan_match_index(b->plan, index, cond, into.sure, into.maybe);
     unite(b, into.maybe, into.sure);
 }
 
@@ -211,7 +211,7 @@ static void meet_indexed(const struct bits *b, const struct vex_index *index, co
 {
     clear(b, part.sure);
     clear(b, part.maybe);
-    vex_index_match(index, cond, part.sure, part.maybe, b->plan->slots);
+    vex_plan_match_index(b->plan, index, cond, part.sure, part.maybe);
     for (size_t w = 0; w < b->words; w++) {
         ret.sure[w] &= part.sure[w];
         ret.maybe[w] &= part.maybe[w] | part.sure[w];
@@ -368,7 +368,7 @@ int vex_plan_bitmaps(struct vex_plan *plan, uint64_t *sure, uint64_t *maybe)
     if (index != NULL) {
         clear(&b, sure);
         clear(&b, maybe);
-        vex_index_match(index, plan->filter->must.conds, sure, maybe, plan->slots);
+        vex_plan_match_index(plan, index, plan->filter->must.conds, sure, maybe);
         for (size_t w = 0; w < b.words; w++) {
             sure[w] &= plan->base[w];
             maybe[w] = (maybe[w] | sure[w]) & plan->base[w];

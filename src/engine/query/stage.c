@@ -151,6 +151,19 @@ static int by_vectors(struct vex_read *read, const struct vex_stage *stage, stru
     return code;
 }
 
+/* As the peer cuts: in the better direction of the distance, though scores by examples are better when they are larger. */
+static void cut_examples(const struct vex_stage *stage, enum vex_distance distance,
+                         struct vex_scored_list *list)
+{
+    bool larger = vex_score_larger_better(distance);
+    uint64_t kept = 0;
+
+    while (kept < list->count && (larger ? list->entries[kept].score > stage->nearest.threshold
+                                         : list->entries[kept].score < stage->nearest.threshold))
+        kept++;
+    list->count = kept;
+}
+
 static int by_examples(struct vex_read *read, const struct vex_stage *stage, struct found *found,
                        uint64_t want, struct vex_scored_list *ret)
 {
@@ -163,6 +176,8 @@ static int by_examples(struct vex_read *read, const struct vex_stage *stage, str
     /* Without candidates too: the examples may be wrong. */
     if (code == 0)
         code = vex_examples_find(read, params, &stage->examples, &candidates, want, ret);
+    if (code == 0 && stage->nearest.has_threshold)
+        cut_examples(stage, params->distance, ret);
     vex_candidates_done(&candidates);
     return code;
 }
@@ -256,14 +271,10 @@ static int rank(struct vex_read *read, const struct vex_stage *stage, uint64_t w
     return code;
 }
 
-/* Searches and texts keep their thresholds themselves, lists have none. A fused score may be equal to it. */
+/* All but fusions keep their thresholds themselves; lists have none. A fused score may be equal to it. */
 static bool passes(const struct vex_stage *stage, float score)
 {
-    if (!stage->nearest.has_threshold)
-        return true;
-    if (is_fusion(stage))
-        return score >= stage->nearest.threshold;
-    return stage->kind != VEX_STAGE_EXAMPLES || score > stage->nearest.threshold;
+    return !stage->nearest.has_threshold || !is_fusion(stage) || score >= stage->nearest.threshold;
 }
 
 int vex_stage_run(struct vex_read *read, const struct vex_stage *stage, uint64_t skip, uint64_t limit,

@@ -120,31 +120,6 @@ bool vex_table_dirty_run(const struct vex_table *table, uint64_t *at, uint64_t *
     return true;
 }
 
-/* Checks the pages as the file has them, by reading: an unreadable sector is an error here, behind a map it
- * is a signal. */
-static int verify(struct vex_table *table, uint64_t pages, struct vex_err *err)
-{
-    char *chunk = vex_mem_alloc(bytes_of(VERIFY_PAGES));
-    struct vex_page_trailer trailer;
-    int r = 0;
-
-    for (uint64_t page = 0; page < pages && r == 0; page += VERIFY_PAGES) {
-        uint64_t count = pages - page < VERIFY_PAGES ? pages - page : VERIFY_PAGES;
-        int64_t got = vex_io_pread(table->io, table->file, chunk, bytes_of(count), page * VEX_PAGE);
-        if (got < 0) {
-            r = fail(err, (int)got, "read", table->path);
-            break;
-        }
-        for (uint64_t i = 0; i < count && r == 0; i++)
-            if (bytes_of(i + 1) > (size_t)got ||
-                !vex_page_check(chunk + bytes_of(i), table->kind, page + i, &trailer))
-                r = vex_err_set(err, VEX_ECORRUPT, "%s: page %llu is damaged", table->path,
-                                (unsigned long long)(page + i));
-    }
-    vex_mem_free(chunk);
-    return r;
-}
-
 static int open_pages(struct vex_table *table, uint64_t pages, struct vex_err *err)
 {
     if (pages > ITEMS_MAX / table->per_page + 1)
@@ -161,9 +136,6 @@ static int open_pages(struct vex_table *table, uint64_t pages, struct vex_err *e
     if ((uint64_t)size < pages * VEX_PAGE)
         return vex_err_set(err, VEX_ECORRUPT, "%s is cut short: %lld bytes for %llu pages", table->path,
                            (long long)size, (unsigned long long)pages);
-    r = verify(table, pages, err);
-    if (r != 0)
-        return r;
     if (grow_dirty(table, pages) != 0 || (table->base = reserve(bytes_of(pages), &table->reserved)) == NULL)
         return vex_err_set(err, VEX_ENO_MEMORY, "no memory for %s", table->path);
     r = table->io->ops->map(table->io, table->file, 0, bytes_of(pages), table->base, false);
@@ -174,8 +146,37 @@ static int open_pages(struct vex_table *table, uint64_t pages, struct vex_err *e
     return 0;
 }
 
-int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind,
-                   uint32_t stride, uint64_t pages, struct vex_err *err)
+/* By reading: an unreadable sector is an error here, behind a map it is a signal. */
+int vex_table_verify(struct vex_table *table,
+                     int (*see)(void *arg, const char *page, uint64_t index, struct vex_err *err), void *arg,
+                     struct vex_err *err)
+{
+    char *chunk = vex_mem_alloc(bytes_of(VERIFY_PAGES));
+    struct vex_page_trailer trailer;
+    int r = 0;
+
+    for (uint64_t page = 0; page < table->on_disk && r == 0; page += VERIFY_PAGES) {
+        uint64_t count = table->on_disk - page < VERIFY_PAGES ? table->on_disk - page : VERIFY_PAGES;
+        int64_t got = vex_io_pread(table->io, table->file, chunk, bytes_of(count), page * VEX_PAGE);
+        if (got < 0) {
+            r = fail(err, (int)got, "read", table->path);
+            break;
+        }
+        for (uint64_t i = 0; i < count && r == 0; i++) {
+            if (bytes_of(i + 1) > (size_t)got ||
+                !vex_page_check(chunk + bytes_of(i), table->kind, page + i, &trailer))
+                r = vex_err_set(err, VEX_ECORRUPT, "%s: page %llu is damaged", table->path,
+                                (unsigned long long)(page + i));
+            else if (see != NULL)
+                r = see(arg, chunk + bytes_of(i), page + i, err);
+        }
+    }
+    vex_mem_free(chunk);
+    return r;
+}
+
+int vex_table_map(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind,
+                  uint32_t stride, uint64_t pages, struct vex_err *err)
 {
     *table = (struct vex_table){.io = io, .kind = kind, .stride = stride};
     if (stride == 0 || stride > VEX_PAGE_ITEMS)
@@ -185,6 +186,18 @@ int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path,
     if (pages == 0)
         return 0;
     int r = open_pages(table, pages, err);
+    if (r != 0)
+        vex_table_close(table);
+    return r;
+}
+
+int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind,
+                   uint32_t stride, uint64_t pages, struct vex_err *err)
+{
+    int r = vex_table_map(table, io, path, kind, stride, pages, err);
+    if (r != 0)
+        return r;
+    r = vex_table_verify(table, NULL, NULL, err);
     if (r != 0)
         vex_table_close(table);
     return r;

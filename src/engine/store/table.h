@@ -44,6 +44,14 @@ struct vex_table {
  * checksum. After a failure the table is closed. */
 int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind,
                    uint32_t stride, uint64_t pages, struct vex_err *err);
+/* The same without verifying: what it holds must not be relied on before vex_table_verify. */
+int vex_table_map(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind,
+                  uint32_t stride, uint64_t pages, struct vex_err *err);
+/* Checks the pages of the file, by reading them. Before anything is changed. `see` (may be NULL) gets each sound
+ * page in order, while it is warm, and may refuse it: negative VEX_E*, with *err. */
+int vex_table_verify(struct vex_table *table,
+                     int (*see)(void *arg, const char *page, uint64_t index, struct vex_err *err), void *arg,
+                     struct vex_err *err);
 void vex_table_close(struct vex_table *table); /* drops private changes */
 
 /* Makes items [0, count) usable. Exclusive: base may move. VEX_ENO_MEMORY. */

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define WINDOW (1u << 20)
+#define WINDOW (256u << 10)
 
 /* Bounds what a folder can make us do; a log of that many segments is not ours. */
 #define SEGMENTS_MAX 1000000u
