@@ -2,7 +2,8 @@
  *
  * Lock       A node's byte while its links are changed, one at a time. Readers take none: every link is one aligned store.
  * Diversity  A candidate is kept when it is nearer to the node than to any candidate kept before it, with some slack (ALPHA of
- *            Vamana). */
+ *            Vamana). Inner products have no slack, since ratios of them mean nothing: what is left over of the places goes to
+ *            the nearest of the others (ip-NSW, Morozov, Babenko 2018, with HNSW's kept pruned connections). */
 #include "engine/index/graph_private.h"
 
 #define ALPHA_NUM 115u /* slack of the diversity rule, in 1/100 of a code distance (squares for L2) */
@@ -12,6 +13,7 @@ static bool diverse(const struct vex_graph *graph, struct graph_scratch *s,
                     const struct vex_graph_hit *candidate, const struct vex_graph_hit *kept, uint32_t count)
 {
     const uint8_t *code = graph_as_query(graph, candidate->slot, s->candidate);
+    uint64_t slack = graph->params.distance == VEX_DISTANCE_DOT ? ALPHA_DEN : ALPHA_NUM;
     uint64_t least = (uint64_t)candidate->distance * ALPHA_DEN;
     uint32_t i = 0;
 
@@ -21,13 +23,24 @@ static bool diverse(const struct vex_graph *graph, struct graph_scratch *s,
         uint32_t between[4];
         graph->codes.kernels.four(code, codes, graph->codes.stride, between);
         for (uint32_t j = 0; j < 4; j++)
-            if ((uint64_t)between[j] * ALPHA_NUM < least)
+            if ((uint64_t)between[j] * slack < least)
                 return false;
     }
     for (; i < count; i++)
-        if ((uint64_t)graph_dist(graph, code, kept[i].slot) * ALPHA_NUM < least)
+        if ((uint64_t)graph_dist(graph, code, kept[i].slot) * slack < least)
             return false;
     return true;
+}
+
+void graph_sort_hits(struct vex_graph_hit *hits, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct vex_graph_hit hit = hits[i];
+        uint32_t at = i;
+        for (; at > 0 && hits[at - 1].distance > hit.distance; at--)
+            hits[at] = hits[at - 1];
+        hits[at] = hit;
+    }
 }
 
 uint32_t graph_choose(const struct vex_graph *graph, struct graph_scratch *s,
@@ -40,7 +53,10 @@ uint32_t graph_choose(const struct vex_graph *graph, struct graph_scratch *s,
         candidates[i] = candidates[kept];
         candidates[kept++] = hit;
     }
-    return kept;
+    if (graph->params.distance != VEX_DISTANCE_DOT || kept == most)
+        return kept;
+    graph_sort_hits(candidates + kept, count - kept);
+    return count < most ? count : most;
 }
 
 void graph_write_links(struct vex_graph *graph, uint32_t slot, const struct vex_graph_hit *hits,
@@ -50,17 +66,6 @@ void graph_write_links(struct vex_graph *graph, uint32_t slot, const struct vex_
 
     for (uint32_t i = 0; i < graph->degree; i++)
         atomic_store_explicit(&links[i], i < count ? hits[i].slot : NO_SLOT, memory_order_relaxed);
-}
-
-void graph_sort_hits(struct vex_graph_hit *hits, uint32_t count)
-{
-    for (uint32_t i = 1; i < count; i++) {
-        struct vex_graph_hit hit = hits[i];
-        uint32_t at = i;
-        for (; at > 0 && hits[at - 1].distance > hit.distance; at--)
-            hits[at] = hits[at - 1];
-        hits[at] = hit;
-    }
 }
 
 /* A link from `from` to `to`, pruning when there is no room. */
