@@ -402,6 +402,7 @@ int vex_collection_stats(struct vex_collection *collection, struct vex_collectio
     *ret = (struct vex_collection_stats){.points = vex_rows_live_count(data.rows),
                                          .slots = vex_rows_slots(data.rows),
                                          .blob_bytes = vex_heap_live(data.heap),
+                                         .freed_bytes = vex_heap_freed(data.heap),
                                          .last_op = atomic_load(&collection->next_op) - 1};
     for (uint32_t i = 0; i < data.config->vector_count; i++) {
         uint8_t ordinal = data.config->vectors[i].ordinal;

@@ -134,6 +134,7 @@ struct vex_collection_stats {
     uint64_t points, slots, queued; /* queued: mutations not yet applied */
     uint64_t last_op;
     uint64_t blob_bytes;               /* what payloads, sparse vectors and multivectors take */
+    uint64_t freed_bytes;              /* what earlier versions of those take until the next checkpoint */
     uint64_t vectors[VEX_VECTORS_MAX]; /* points that have the vector, by ordinal */
 };
 int vex_collection_stats(struct vex_collection *collection, struct vex_collection_stats *ret,

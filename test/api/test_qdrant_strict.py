@@ -105,6 +105,19 @@ def test_sizes_of_writes(client, name):
     assert client.count(name).count == 12
 
 
+def test_size_of_payloads(client, name):
+    """Counted in blocks of 128 bytes, with the versions that were overwritten."""
+    limit(client, name, max_collection_payload_size_bytes=128 * (POINTS + 3) - 64)
+    for _ in range(3):
+        client.upsert(name, [point(1)], wait=True)
+    text = "Max payload storage size limit of "
+    assert text in fault(lambda: client.upsert(name, [point(1)]))
+    assert text in fault(lambda: client.set_payload(name, {"more": 1}, points=[1]))
+    client.delete(name, [2], wait=True)
+    limit(client, name, max_collection_payload_size_bytes=128 * (POINTS + 4) - 64)
+    client.upsert(name, [point(2)], wait=True)
+
+
 def test_number_of_indexes(client, name):
     limit(client, name, max_payload_index_count=1)
     client.create_payload_index(name, "city", "keyword")

@@ -1,11 +1,12 @@
 /* Strict mode of writes: sizes of batches, of vectors and of the collection, filters, and the rate. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "api/qdrant/strict.h"
 #include "base/json_write.h"
 
-#define SAMPLE 32 /* points whose payloads stand for all when the collection's size is asked for */
+#define PAYLOAD_BLOCK 128.0 /* bytes */
 
 /* ---- sizes of the collection ---- */
 
@@ -23,24 +24,17 @@ static uint64_t vector_bytes(const struct vex_config *config, const struct vex_c
     return bytes;
 }
 
-/* An estimate: the first points' payloads, times the number of points. */
-static int payload_bytes(struct vex_call *call, const struct vex_strict *strict,
-                         const struct vex_collection_stats *stats, uint64_t *ret)
+/* As the peer counts, so that a limit means the same: whole blocks a version of a payload, and versions that were overwritten until
+ * their space is given back. How long one version is, is estimated by the average. */
+static uint64_t payload_bytes(const struct vex_collection_stats *stats)
 {
-    struct vex_read_context context = {.arena = &call->arena, .cancelled = &call->cancelled};
-    struct vex_scroll scroll = {.order = VEX_ORDER_ID, .limit = SAMPLE, .payload = {.kind = VEX_PAYLOAD_ALL}};
-    struct vex_hits hits = {0};
-    struct vex_id next;
-    bool has_next;
-    uint64_t bytes = 0;
-    int code = vex_read_scroll(strict->collection, &scroll, &context, &hits, &has_next, &next, &call->err);
+    double average, versions;
 
-    if (code < 0)
-        return code;
-    for (size_t i = 0; i < hits.count; i++)
-        bytes += vex_value_size(hits.hits[i].payload);
-    *ret = hits.count != 0 ? (uint64_t)((double)bytes * (double)stats->points / (double)hits.count) : 0;
-    return 0;
+    if (stats->points == 0 || stats->blob_bytes == 0)
+        return stats->freed_bytes;
+    average = (double)stats->blob_bytes / (double)stats->points;
+    versions = (double)stats->points + (double)stats->freed_bytes / average;
+    return (uint64_t)(versions * ceil(average / PAYLOAD_BLOCK) * PAYLOAD_BLOCK);
 }
 
 /* The limit is told in megabytes, as the peer prints a float32. */
@@ -59,7 +53,6 @@ static int check_sizes(struct vex_call *call, const struct vex_strict *strict, b
     bool vectors = l->has_max_collection_vector_size_bytes && !payload_only;
     bool points = l->has_max_points_count && !payload_only;
     struct vex_collection_stats stats;
-    uint64_t bytes;
     int code;
 
     if (!vectors && !points && !l->has_max_collection_payload_size_bytes)
@@ -69,12 +62,9 @@ static int check_sizes(struct vex_call *call, const struct vex_strict *strict, b
         return code;
     if (vectors && vector_bytes(strict->config, &stats) >= l->max_collection_vector_size_bytes)
         return reached(call, "vector", l->max_collection_vector_size_bytes);
-    if (l->has_max_collection_payload_size_bytes) {
-        if ((code = payload_bytes(call, strict, &stats, &bytes)) < 0)
-            return code;
-        if (bytes >= l->max_collection_payload_size_bytes)
-            return reached(call, "payload", l->max_collection_payload_size_bytes);
-    }
+    if (l->has_max_collection_payload_size_bytes &&
+        payload_bytes(&stats) >= l->max_collection_payload_size_bytes)
+        return reached(call, "payload", l->max_collection_payload_size_bytes);
     if (points && stats.points >= l->max_points_count)
         return vex_err_set(&call->err, VEX_EBAD_REQUEST, "Max points count limit of %" PRIu64 " reached!",
                            l->max_points_count);

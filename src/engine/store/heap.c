@@ -548,6 +548,11 @@ uint64_t vex_heap_live(const struct vex_heap *heap)
     return heap->length - HEAD_BYTES - extents->bytes - extents->pending_bytes - extents->lost;
 }
 
+uint64_t vex_heap_freed(const struct vex_heap *heap)
+{
+    return heap->extents.pending_bytes;
+}
+
 uint64_t vex_heap_lost(const struct vex_heap *heap)
 {
     return heap->extents.lost;

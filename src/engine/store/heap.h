@@ -55,6 +55,8 @@ void vex_heap_state(const struct vex_heap *heap, struct vex_buf *ret);
 void vex_heap_settle(struct vex_heap *heap);
 uint64_t vex_heap_length(const struct vex_heap *heap);
 uint64_t vex_heap_live(const struct vex_heap *heap); /* bytes of live blobs with their heads */
+uint64_t vex_heap_freed(
+    const struct vex_heap *heap); /* bytes freed since the last checkpoint, which will be reused after one */
 uint64_t vex_heap_lost(const struct vex_heap *heap); /* bytes that only a compaction would give back */
 
 #endif
