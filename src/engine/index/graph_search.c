@@ -153,7 +153,8 @@ static inline uint32_t compare(const struct vex_graph *graph, struct graph_scrat
                                struct batch batch, uint32_t ef)
 {
     uint32_t nearest = ef, ahead = codes_ahead(graph);
-    const uint32_t *slots = s->touched + batch.begin;
+    const uint32_t *slots =
+        batch.count > 0 ? s->touched + batch.begin : NULL; /* nothing touched yet: no array */
 
     for (uint32_t i = 0; i < batch.count; i += CHUNK) {
         uint64_t entries[CHUNK], worst = s->beam_count == ef ? s->beam[ef - 1] : UINT64_MAX;
