@@ -153,6 +153,41 @@ void vex_collection_path(struct vex_collection *collection, char path[VEX_PATH_M
     vex_file_join(path, folder, text);
 }
 
+struct sweep {
+    const char *prefix;
+    vex_known_file_fn *is_known;
+    void *arg;
+    struct vex_buf names; /* NUL-terminated */
+};
+
+static int look_at_file(void *arg, const char *name)
+{
+    struct sweep *sweep = arg;
+
+    if (strncmp(name, sweep->prefix, strlen(sweep->prefix)) == 0 && !sweep->is_known(sweep->arg, name))
+        vex_buf_add(&sweep->names, name, strlen(name) + 1);
+    return 0;
+}
+
+void vex_collection_sweep(struct vex_collection *collection, const char *prefix, vex_known_file_fn *is_known,
+                          void *arg)
+{
+    struct vex_io *io = collection->engine->io;
+    struct sweep sweep = {.prefix = prefix, .is_known = is_known, .arg = arg};
+    char dir[VEX_PATH_MAX], path[VEX_PATH_MAX];
+
+    vex_buf_init(&sweep.names, NULL);
+    vex_collection_path(collection, dir);
+    pthread_rwlock_rdlock(&collection->lock);
+    (void)io->ops->list(io, dir, look_at_file, &sweep); /* no folder, nothing to tidy */
+    pthread_rwlock_unlock(&collection->lock);
+    for (size_t at = 0; at < sweep.names.len; at += strlen(sweep.names.ptr + at) + 1) {
+        vex_file_join(path, dir, sweep.names.ptr + at);
+        (void)io->ops->unlink(io, path);
+    }
+    vex_buf_done(&sweep.names);
+}
+
 void vex_collection_log_refusal(struct vex_collection *collection)
 {
     pthread_mutex_lock(&collection->engine->catalog_lock);

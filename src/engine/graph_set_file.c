@@ -455,45 +455,21 @@ void vex_graph_set_save(struct vex_graph_set *set)
 
 /* ---- tidying ---- */
 
-struct sweep {
-    struct vex_graph_set *set;
-    struct vex_buf names; /* NUL-terminated */
-};
-
-/* Under the shared lock. */
-static int look_at_file(void *arg, const char *name)
+static bool is_known(void *arg, const char *name)
 {
-    struct sweep *sweep = arg;
+    const struct vex_graph_set *set = arg;
     char known[NAME_LEN + 1];
 
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
-        return 0;
-    for (uint32_t i = 0; i < sweep->set->count; i++) {
-        const struct vex_graph_entry *entry = sweep->set->entries[i];
-
-        snprintf(known, sizeof known, "%s%u", prefix, entry->ordinal);
-        if (!entry->settings.never && strcmp(name, known) == 0)
-            return 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        snprintf(known, sizeof known, "%s%u", prefix, set->entries[i]->ordinal);
+        if (!set->entries[i]->settings.never && strcmp(name, known) == 0)
+            return true;
     }
-    vex_buf_add(&sweep->names, name, strlen(name) + 1);
-    return 0;
+    return false;
 }
 
 void vex_graph_file_sweep(struct vex_graph_set *set)
 {
-    struct vex_io *io = set->collection->engine->io;
-    struct sweep sweep = {.set = set};
-    char dir[VEX_PATH_MAX], path[VEX_PATH_MAX];
-
-    vex_buf_init(&sweep.names, NULL);
-    vex_collection_path(set->collection, dir);
-    pthread_rwlock_rdlock(&set->collection->lock);
     atomic_store(&set->sweep, false);
-    (void)io->ops->list(io, dir, look_at_file, &sweep); /* no folder, nothing to tidy */
-    pthread_rwlock_unlock(&set->collection->lock);
-    for (size_t at = 0; at < sweep.names.len; at += strlen(sweep.names.ptr + at) + 1) {
-        vex_file_join(path, dir, sweep.names.ptr + at);
-        (void)io->ops->unlink(io, path);
-    }
-    vex_buf_done(&sweep.names);
+    vex_collection_sweep(set->collection, prefix, is_known, set);
 }

@@ -100,43 +100,22 @@ bool vex_index_file_load(struct vex_index_set *set, struct vex_index_entry *entr
 
 /* ---- tidying ---- */
 
-struct sweep {
-    struct vex_index_set *set;
-    struct vex_buf names; /* NUL-terminated */
-};
-
-static int look_at_file(void *arg, const char *name)
+static bool is_known(void *arg, const char *name)
 {
-    struct sweep *sweep = arg;
+    const struct vex_index_set *set = arg;
     char known[NAME_LEN + 1];
 
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
-        return 0;
-    for (uint32_t i = 0; i < sweep->set->count; i++) {
-        file_name(sweep->set->entries[i], known);
+    for (uint32_t i = 0; i < set->count; i++) {
+        file_name(set->entries[i], known);
         if (strcmp(name, known) == 0)
-            return 0;
+            return true;
     }
-    vex_buf_add(&sweep->names, name, strlen(name) + 1);
-    return 0;
+    return false;
 }
 
 void vex_index_file_sweep(struct vex_index_set *set)
 {
-    struct vex_io *io = set->collection->engine->io;
-    struct sweep sweep = {.set = set};
-    char dir[VEX_PATH_MAX], path[VEX_PATH_MAX];
-
-    vex_buf_init(&sweep.names, NULL);
-    vex_collection_path(set->collection, dir);
-    pthread_rwlock_rdlock(&set->collection->lock);
-    (void)io->ops->list(io, dir, look_at_file, &sweep); /* no folder, nothing to tidy */
-    pthread_rwlock_unlock(&set->collection->lock);
-    for (size_t at = 0; at < sweep.names.len; at += strlen(sweep.names.ptr + at) + 1) {
-        vex_file_join(path, dir, sweep.names.ptr + at);
-        (void)io->ops->unlink(io, path);
-    }
-    vex_buf_done(&sweep.names);
+    vex_collection_sweep(set->collection, prefix, is_known, set);
 }
 
 /* ---- writing ---- */

@@ -136,6 +136,11 @@ void vex_collection_log_refusal(struct vex_collection *collection);
 int vex_collection_usable(struct vex_collection *collection,
                           struct vex_err *err); /* not dropped, not refused */
 void vex_collection_path(struct vex_collection *collection, char path[VEX_PATH_MAX]);
+/* Removes the files of the collection's folder whose names begin with `prefix` and that `is_known`, called under the shared lock, knows
+ * nothing of. */
+typedef bool vex_known_file_fn(void *arg, const char *name);
+void vex_collection_sweep(struct vex_collection *collection, const char *prefix, vex_known_file_fn *is_known,
+                          void *arg);
 void vex_collection_publish_config(struct vex_collection *collection,
                                    struct vex_config *config); /* takes over the reference */
 int vex_collection_reconfigure(struct vex_collection *collection,

@@ -3,6 +3,15 @@
 
 #define NEW(call, Type, type) ((Type *)(void *)vex_rpc_message(&(call)->arena, &qdrant__##type##__descriptor))
 
+/* What all of these requests and the queries that stand for them call alike. */
+#define TAKE_COMMON(out, in)                                                                                 \
+    ((out)->collection_name = (in)->collection_name, (out)->using_ = (in)->using_,                           \
+     (out)->filter = (in)->filter, (out)->params = (in)->params, (out)->has_limit = true,                    \
+     (out)->limit = (in)->limit, (out)->with_payload = (in)->with_payload,                                   \
+     (out)->with_vectors = (in)->with_vectors, (out)->read_consistency = (in)->read_consistency,             \
+     (out)->shard_key_selector = (in)->shard_key_selector, (out)->lookup_from = (in)->lookup_from,           \
+     (out)->has_timeout = (in)->has_timeout, (out)->timeout = (in)->timeout)
+
 static void *none(struct vex_call *call, const char *text)
 {
     vex_err_set(&call->err, VEX_EBAD_REQUEST, "%s", text);
@@ -157,34 +166,27 @@ static Qdrant__Query *recommendation(struct vex_call *call, Qdrant__VectorInput 
     return query;
 }
 
+/* The query of a request for points or for groups, which give their examples alike. */
+#define RECOMMENDATION(call, in)                                                                             \
+    recommendation(                                                                                          \
+        call,                                                                                                \
+        inputs(call, (in)->positive, (in)->n_positive, (in)->positive_vectors, (in)->n_positive_vectors),    \
+        (in)->n_positive + (in)->n_positive_vectors,                                                         \
+        inputs(call, (in)->negative, (in)->n_negative, (in)->negative_vectors, (in)->n_negative_vectors),    \
+        (in)->n_negative + (in)->n_negative_vectors, (in)->has_strategy, (in)->strategy)
+
 const Qdrant__QueryPoints *vex_legacy_recommend(struct vex_call *call, const Qdrant__RecommendPoints *in)
 {
     Qdrant__QueryPoints *out = NEW(call, Qdrant__QueryPoints, query_points);
 
-    out->query = recommendation(
-        call, inputs(call, in->positive, in->n_positive, in->positive_vectors, in->n_positive_vectors),
-        in->n_positive + in->n_positive_vectors,
-        inputs(call, in->negative, in->n_negative, in->negative_vectors, in->n_negative_vectors),
-        in->n_negative + in->n_negative_vectors, in->has_strategy, in->strategy);
+    out->query = RECOMMENDATION(call, in);
     if (out->query == NULL)
         return NULL;
-    out->collection_name = in->collection_name;
-    out->using_ = in->using_;
-    out->filter = in->filter;
-    out->params = in->params;
+    TAKE_COMMON(out, in);
     out->has_score_threshold = in->has_score_threshold;
     out->score_threshold = in->score_threshold;
-    out->has_limit = true;
-    out->limit = in->limit;
     out->has_offset = in->has_offset;
     out->offset = in->offset;
-    out->with_payload = in->with_payload;
-    out->with_vectors = in->with_vectors;
-    out->read_consistency = in->read_consistency;
-    out->shard_key_selector = in->shard_key_selector;
-    out->lookup_from = in->lookup_from;
-    out->has_timeout = in->has_timeout;
-    out->timeout = in->timeout;
     return out;
 }
 
@@ -193,32 +195,16 @@ const Qdrant__QueryPointGroups *vex_legacy_recommend_groups(struct vex_call *cal
 {
     Qdrant__QueryPointGroups *out = NEW(call, Qdrant__QueryPointGroups, query_point_groups);
 
-    out->query = recommendation(
-        call, inputs(call, in->positive, in->n_positive, in->positive_vectors, in->n_positive_vectors),
-        in->n_positive + in->n_positive_vectors,
-        inputs(call, in->negative, in->n_negative, in->negative_vectors, in->n_negative_vectors),
-        in->n_negative + in->n_negative_vectors, in->has_strategy, in->strategy);
+    out->query = RECOMMENDATION(call, in);
     if (out->query == NULL)
         return NULL;
-    out->collection_name = in->collection_name;
-    out->using_ = in->using_;
-    out->filter = in->filter;
-    out->params = in->params;
+    TAKE_COMMON(out, in);
     out->has_score_threshold = in->has_score_threshold;
     out->score_threshold = in->score_threshold;
-    out->has_limit = true;
-    out->limit = in->limit;
     out->has_group_size = true;
     out->group_size = in->group_size;
     out->group_by = in->group_by;
-    out->with_payload = in->with_payload;
-    out->with_vectors = in->with_vectors;
     out->with_lookup = in->with_lookup;
-    out->read_consistency = in->read_consistency;
-    out->shard_key_selector = in->shard_key_selector;
-    out->lookup_from = in->lookup_from;
-    out->has_timeout = in->has_timeout;
-    out->timeout = in->timeout;
     return out;
 }
 
@@ -275,20 +261,8 @@ const Qdrant__QueryPoints *vex_legacy_discover(struct vex_call *call, const Qdra
     out->query = discovery(call, in);
     if (out->query == NULL)
         return NULL;
-    out->collection_name = in->collection_name;
-    out->using_ = in->using_;
-    out->filter = in->filter;
-    out->params = in->params;
-    out->has_limit = true;
-    out->limit = in->limit;
+    TAKE_COMMON(out, in);
     out->has_offset = in->has_offset;
     out->offset = in->offset;
-    out->with_payload = in->with_payload;
-    out->with_vectors = in->with_vectors;
-    out->read_consistency = in->read_consistency;
-    out->shard_key_selector = in->shard_key_selector;
-    out->lookup_from = in->lookup_from;
-    out->has_timeout = in->has_timeout;
-    out->timeout = in->timeout;
     return out;
 }
