@@ -22,26 +22,17 @@ static float centres[CLUSTERS][DIM], vectors[MOST][DIM];
 
 /* ---- data ---- */
 
-static float noise(void)
-{
-    float sum = 0;
-
-    for (int i = 0; i < 6; i++)
-        sum += (float)kit_draw(&random_state, 1000) / 1000;
-    return sum - 3;
-}
-
 static void draw_vector(uint32_t cluster, float *ret)
 {
     for (uint32_t d = 0; d < DIM; d++)
-        ret[d] = centres[cluster][d] + 12 * noise();
+        ret[d] = centres[cluster][d] + 12 * kit_noise(&random_state);
 }
 
 static void draw_all(void)
 {
     for (uint32_t c = 0; c < CLUSTERS; c++)
         for (uint32_t d = 0; d < DIM; d++)
-            centres[c][d] = 20 + 40 * noise();
+            centres[c][d] = 20 + 40 * kit_noise(&random_state);
     for (uint32_t i = 0; i < MOST; i++)
         draw_vector(i % CLUSTERS, vectors[i]);
 }

@@ -30,26 +30,17 @@ static bool alive[POINTS];
 
 /* ---- data ---- */
 
-static float noise(void)
-{
-    float sum = 0;
-
-    for (int i = 0; i < 6; i++)
-        sum += (float)kit_draw(&random_state, 1000) / 1000;
-    return sum - 3;
-}
-
 static void draw_vector(uint32_t cluster, float *ret)
 {
     for (uint32_t d = 0; d < DIM; d++)
-        ret[d] = centres[cluster][d] + 12 * noise();
+        ret[d] = centres[cluster][d] + 12 * kit_noise(&random_state);
 }
 
 static void draw_all(void)
 {
     for (uint32_t c = 0; c < CLUSTERS; c++)
         for (uint32_t d = 0; d < DIM; d++)
-            centres[c][d] = 128 + 40 * noise(); /* bytes hold them too */
+            centres[c][d] = 128 + 40 * kit_noise(&random_state); /* bytes hold them too */
     for (uint32_t i = 0; i < POINTS; i++)
         draw_vector(i % CLUSTERS, vectors[i]);
 }
@@ -539,7 +530,7 @@ static void test_lengths(void)
     CU_ASSERT_FATAL(make("lengths", VEX_DISTANCE_DOT, VEX_ELEMENT_F32));
     for (uint32_t i = 0; i < POINTS; i++)
         for (uint32_t d = 0; d < DIM; d++)
-            vectors[i][d] = 12 * noise();
+            vectors[i][d] = 12 * kit_noise(&random_state);
     put(0, POINTS, 1);
     settle();
     for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
@@ -550,7 +541,7 @@ static void test_lengths(void)
             float query[DIM];
 
             for (uint32_t d = 0; d < DIM; d++)
-                query[d] = noise() * lengths[l];
+                query[d] = kit_noise(&random_state) * lengths[l];
             struct vex_nearest request = request_of(query);
             size_t count = search(collection, &request, got);
             request.exact = true;

@@ -172,6 +172,16 @@ static inline uint32_t kit_draw(struct kit_random *r, uint32_t below)
     return (uint32_t)((r->state >> 33) % below);
 }
 
+/* About normal, between -3 and 3. */
+static inline float kit_noise(struct kit_random *r)
+{
+    float sum = 0;
+
+    for (int i = 0; i < 6; i++)
+        sum += (float)kit_draw(r, 1000) / 1000;
+    return sum - 3;
+}
+
 static inline struct vex_id kit_id(struct vex_arena *arena, uint32_t i)
 {
     struct vex_id id = {.kind = VEX_ID_UUID};
