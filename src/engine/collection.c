@@ -441,10 +441,7 @@ int vex_collection_stats(struct vex_collection *collection, struct vex_collectio
                                          .last_op = atomic_load(&collection->next_op) - 1};
     for (uint32_t i = 0; i < data.config->vector_count; i++) {
         uint8_t ordinal = data.config->vectors[i].ordinal;
-        const uint64_t *present = vex_rows_present(data.rows, ordinal);
-
-        for (uint64_t w = 0; present != NULL && w < (ret->slots + 63) / 64; w++)
-            ret->vectors[ordinal] += (uint64_t)__builtin_popcountll(present[w]);
+        ret->vectors[ordinal] = vex_rows_present_count(data.rows, ordinal);
     }
     vex_collection_read_end(collection);
     pthread_mutex_lock(&collection->queue_lock);

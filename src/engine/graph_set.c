@@ -43,6 +43,7 @@ void vex_graph_part_clear(struct vex_graph_set *set, struct vex_graph_part *part
         pthread_mutex_unlock(&set->work.lock);
     }
     vex_mem_free(part->tail);
+    vex_mem_free(part->tail_some);
     vex_mem_free(part->held);
     memset(part, 0, sizeof *part);
 }
@@ -159,6 +160,7 @@ bool vex_graph_set_view(const struct vex_graph_set *set, uint8_t ordinal, struct
     *ret = (struct vex_graph_view){
         .graph = entry->now.graph,
         .tail = entry->now.tail,
+        .tail_some = entry->now.tail_some,
         .held = entry->now.held,
         .tail_words = entry->now.tail_words,
         .tail_count = atomic_load_explicit(&entry->now.tail_count, memory_order_acquire),
@@ -267,10 +269,22 @@ static uint64_t *longer(const uint64_t *bits, size_t have, size_t words)
     return ret;
 }
 
+static size_t summary_words(size_t words)
+{
+    return (words + 63) / 64;
+}
+
+void vex_graph_part_set_tail(struct vex_graph_part *part, size_t word, uint64_t bits)
+{
+    part->tail[word] = bits;
+    if (bits != 0)
+        part->tail_some[word / 64] |= UINT64_C(1) << (word % 64);
+}
+
 int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots)
 {
     size_t words;
-    uint64_t *tail, *held;
+    uint64_t *tail, *some, *held;
 
     if (part->graph == NULL)
         return 0;
@@ -283,15 +297,19 @@ int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots)
     if (words <= part->tail_words)
         return 0;
     tail = longer(part->tail, part->tail_words, words);
+    some = longer(part->tail_some, summary_words(part->tail_words), summary_words(words));
     held = longer(part->held, part->tail_words, words);
-    if (tail == NULL || held == NULL) {
+    if (tail == NULL || some == NULL || held == NULL) {
         vex_mem_free(tail);
+        vex_mem_free(some);
         vex_mem_free(held);
         return VEX_ENO_MEMORY;
     }
     vex_mem_free(part->tail);
+    vex_mem_free(part->tail_some);
     vex_mem_free(part->held);
     part->tail = tail;
+    part->tail_some = some;
     part->held = held;
     part->tail_words = words;
     return 0;
@@ -336,6 +354,7 @@ static void born(struct vex_graph_part *part, uint32_t slot)
     word = &part->tail[slot / 64];
     if ((__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit) == 0)
         atomic_fetch_add_explicit(&part->tail_count, 1, memory_order_relaxed);
+    part->tail_some[slot / 64 / 64] |= UINT64_C(1) << (slot / 64 % 64);
     if (slot < part->at)
         part->at = slot;
 }
@@ -396,15 +415,6 @@ static uint64_t count_settled(const struct vex_graph_part *part, const uint64_t 
     return count;
 }
 
-static uint64_t count_present(const uint64_t *present, size_t words)
-{
-    uint64_t count = 0;
-
-    for (size_t w = 0; present != NULL && w < words; w++)
-        count += (uint64_t)__builtin_popcountll(present[w]);
-    return count;
-}
-
 /* Shared lock. */
 static struct vex_graph_info describe(const struct vex_graph_entry *entry, const struct vex_rows *rows)
 {
@@ -413,8 +423,9 @@ static struct vex_graph_info describe(const struct vex_graph_entry *entry, const
     const struct vex_graph_part *now = &entry->now;
     struct vex_graph_info info = {.ordinal = entry->ordinal, .stands = now->graph != NULL};
 
-    info.building = !entry->failed && (entry->next.graph != NULL ||
-                                       vex_graph_entry_wants(entry, count_present(present, words)));
+    info.building =
+        !entry->failed && (entry->next.graph != NULL ||
+                           vex_graph_entry_wants(entry, vex_rows_present_count(rows, entry->ordinal)));
     if (now->graph == NULL)
         return info;
     info.waiting = vex_graph_part_waiting(now); /* first: nothing waits, all is settled */

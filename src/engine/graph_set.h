@@ -27,7 +27,8 @@ struct vex_graph_view {
     const struct vex_graph *graph;
     const uint64_t *
         tail; /* a bit a slot; the background clears bits: read with vex_graph_tail_word, and before walking */
-    const uint64_t *held; /* those of the tail that aren't to be linked; likewise */
+    const uint64_t *tail_some; /* a bit for each word of the tail: unset, it is empty */
+    const uint64_t *held;      /* those of the tail that aren't to be linked; likewise */
     size_t tail_words;
     uint64_t tail_count; /* most that are set; 0: every live slot is linked */
     uint64_t held_count;
@@ -41,6 +42,18 @@ bool vex_graph_set_view(const struct vex_graph_set *set, uint8_t ordinal, struct
 static inline uint64_t vex_graph_tail_word(const struct vex_graph_view *view, size_t word)
 {
     return word < view->tail_words ? __atomic_load_n(&view->tail[word], __ATOMIC_ACQUIRE) : 0;
+}
+
+/* The first word from `word` on that may have slots of the tail; SIZE_MAX: there is none. */
+static inline size_t vex_graph_tail_next(const struct vex_graph_view *view, size_t word)
+{
+    while (word < view->tail_words) {
+        uint64_t some = __atomic_load_n(&view->tail_some[word / 64], __ATOMIC_ACQUIRE) >> (word % 64);
+        if (some != 0)
+            return word + (size_t)__builtin_ctzll(some);
+        word = (word / 64 + 1) * 64;
+    }
+    return SIZE_MAX;
 }
 
 static inline uint64_t vex_graph_held_word(const struct vex_graph_view *view, size_t word)

@@ -125,6 +125,16 @@ static void hold(struct vex_graph_part *part, uint32_t slot)
     atomic_fetch_add_explicit(&part->held_count, 1, memory_order_release);
 }
 
+static void leave_tail(struct vex_graph_part *part, uint32_t slot)
+{
+    size_t word = slot / 64;
+    uint64_t bit = UINT64_C(1) << (slot % 64), some = UINT64_C(1) << (word % 64);
+
+    if ((__atomic_fetch_and(&part->tail[word], ~bit, __ATOMIC_RELEASE) & ~bit) == 0)
+        __atomic_fetch_and(&part->tail_some[word / 64], ~some, __ATOMIC_RELEASE);
+    atomic_fetch_sub_explicit(&part->tail_count, 1, memory_order_release);
+}
+
 /* A slot is linked before it leaves the tail: who reads the tail first and walks afterwards misses none. */
 static int link_slot(struct piece *piece, uint32_t slot)
 {
@@ -141,8 +151,7 @@ static int link_slot(struct piece *piece, uint32_t slot)
             return 0;
         }
     }
-    __atomic_fetch_and(&part->tail[slot / 64], ~(UINT64_C(1) << (slot % 64)), __ATOMIC_RELEASE);
-    atomic_fetch_sub_explicit(&part->tail_count, 1, memory_order_release);
+    leave_tail(part, slot);
     return 0;
 }
 
@@ -269,17 +278,6 @@ struct beginning {
     uint32_t count;
 };
 
-static uint64_t count_present(const struct vex_collection_data *data, uint8_t ordinal)
-{
-    const uint64_t *present = vex_rows_present(data->rows, ordinal);
-    size_t words = ((size_t)vex_rows_slots(data->rows) + 63) / 64;
-    uint64_t count = 0;
-
-    for (size_t w = 0; present != NULL && w < words; w++)
-        count += (uint64_t)__builtin_popcountll(present[w]);
-    return count;
-}
-
 /* Of `step` vectors in a row, which is taken: in no rhythm that they might have too. */
 static uint64_t pick(uint64_t run, uint64_t step)
 {
@@ -336,9 +334,9 @@ static bool fill_tail(const struct vex_collection_data *data, uint8_t ordinal, s
 
     if (vex_graph_part_reserve(part, slots) != 0)
         return false;
-    if (present != NULL)
-        memcpy(part->tail, present, words * sizeof *part->tail);
-    atomic_store(&part->tail_count, count_present(data, ordinal));
+    for (size_t w = 0; present != NULL && w < words; w++)
+        vex_graph_part_set_tail(part, w, present[w]);
+    atomic_store(&part->tail_count, vex_rows_present_count(data->rows, ordinal));
     return true;
 }
 
@@ -394,7 +392,7 @@ static bool must_begin(struct vex_graph_set *set, struct vex_graph_entry *entry,
     if (entry->settings.never || entry->failed ||
         (entry->now.graph != NULL && (entry->next.graph != NULL || !is_outdated(entry))))
         return false;
-    present = count_present(&set->collection->data, entry->ordinal);
+    present = vex_rows_present_count(set->collection->data.rows, entry->ordinal);
     if (entry->now.graph == NULL && !vex_graph_entry_wants(entry, present))
         return false;
     rc = read_sample(set, entry, present, ret);

@@ -81,7 +81,7 @@ static void compare(const struct vex_collection_data *data, uint8_t ordinal, str
             if (vex_rows_at(data->rows, w * 64 + bit)->version > mark)
                 doubt |= UINT64_C(1) << bit;
         }
-        part->tail[w] = (live & ~linked) | doubt;
+        vex_graph_part_set_tail(part, w, (live & ~linked) | doubt);
         tail += (uint64_t)__builtin_popcountll(part->tail[w]);
         dead += (uint64_t)__builtin_popcountll(linked & ~live);
         doubtful += (uint64_t)__builtin_popcountll(doubt);

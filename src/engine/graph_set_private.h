@@ -15,7 +15,8 @@
 struct vex_graph_part {
     struct vex_graph *graph; /* NULL: none */
     uint32_t m, ef_construct;
-    uint64_t *tail; /* live slots that are not linked, and some that are not live any more */
+    uint64_t *tail;      /* live slots that are not linked, and some that are not live any more */
+    uint64_t *tail_some; /* a bit for each of its words; unset, the word is 0 */
     uint64_t *held; /* those of them that don't fit the codes: they stay; changed by the worker atomically */
     size_t tail_words;
     _Atomic uint64_t tail_count, held_count, dead;
@@ -87,6 +88,8 @@ uint64_t vex_graph_part_waiting(const struct vex_graph_part *part);
 /* Too many vectors don't fit what its codes have learnt. */
 bool vex_graph_part_has_drifted(const struct vex_graph_part *part);
 bool vex_graph_part_is_worn(const struct vex_graph_part *part);
+/* Exclusive: the tail's bits of the word, anew. */
+void vex_graph_part_set_tail(struct vex_graph_part *part, size_t word, uint64_t bits);
 /* Exclusive: room for slots below `slots` in graph and tail. VEX_ENO_MEMORY. */
 int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots);
 

@@ -88,17 +88,22 @@ static int reserve_bitmaps(struct vex_rows *rows, uint64_t slots)
 static void set_present(struct vex_rows *rows, uint32_t slot, uint64_t vectors)
 {
     for (uint64_t rest = vectors; rest != 0; rest &= rest - 1) {
-        uint64_t **bits = &rows->present[__builtin_ctzll(rest)];
+        int ordinal = __builtin_ctzll(rest);
+        uint64_t **bits = &rows->present[ordinal];
         if (*bits == NULL)
             *bits = vex_mem_zalloc(rows->words * sizeof **bits);
+        rows->present_count[ordinal] += !vex_bit(*bits, slot);
         vex_bit_set(*bits, slot);
     }
 }
 
 static void clear_present(struct vex_rows *rows, uint32_t slot, uint64_t vectors)
 {
-    for (uint64_t rest = vectors; rest != 0; rest &= rest - 1)
-        vex_bit_clear(rows->present[__builtin_ctzll(rest)], slot);
+    for (uint64_t rest = vectors; rest != 0; rest &= rest - 1) {
+        int ordinal = __builtin_ctzll(rest);
+        rows->present_count[ordinal] -= vex_bit(rows->present[ordinal], slot);
+        vex_bit_clear(rows->present[ordinal], slot);
+    }
 }
 
 static void give_back(struct vex_rows *rows, uint32_t slot)
@@ -142,6 +147,7 @@ static void add_present(struct vex_rows *rows, uint32_t first, uint32_t ordinal,
     if (*map == NULL)
         *map = vex_mem_zalloc(rows->words * sizeof **map);
     add_bits(*map, first, bits);
+    rows->present_count[ordinal] += (uint64_t)__builtin_popcountll(bits);
 }
 
 /* A sound page of the table: faults of its rows, and their bits. */
@@ -277,6 +283,11 @@ const uint64_t *vex_rows_live(const struct vex_rows *rows)
 const uint64_t *vex_rows_present(const struct vex_rows *rows, uint32_t ordinal)
 {
     return ordinal < VEX_VECTORS_MAX ? rows->present[ordinal] : NULL;
+}
+
+uint64_t vex_rows_present_count(const struct vex_rows *rows, uint32_t ordinal)
+{
+    return ordinal < VEX_VECTORS_MAX ? rows->present_count[ordinal] : 0;
 }
 
 /* First of `count` consecutive free slots. */

@@ -65,6 +65,7 @@ struct vex_id vex_rows_id(const struct vex_rows *rows, uint32_t slot);
  * have a vector (NULL: none has ever had it). Valid while the lock is held. */
 const uint64_t *vex_rows_live(const struct vex_rows *rows);
 const uint64_t *vex_rows_present(const struct vex_rows *rows, uint32_t ordinal);
+uint64_t vex_rows_present_count(const struct vex_rows *rows, uint32_t ordinal); /* its bits */
 
 /* Writer: takes `count` slots for new versions, ascending, preferring a contiguous run when count is large;
  * they are not visible yet. VEX_ENO_MEMORY, VEX_ETOO_LARGE (no slots left). vex_rows_untake gives back slots

@@ -38,6 +38,7 @@ struct vex_rows {
     uint64_t *live;
     uint64_t *dying; /* dead since the last checkpoint */
     uint64_t *present[VEX_VECTORS_MAX];
+    uint64_t present_count[VEX_VECTORS_MAX];
 
     /* The writer's own. */
     uint32_t end;      /* slots from here on were never taken */

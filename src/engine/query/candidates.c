@@ -2,7 +2,6 @@
 #include "engine/query/candidates.h"
 
 #include "base/mem.h"
-#include "engine/index/slots.h"
 
 static int step(void *arg)
 {
@@ -87,7 +86,7 @@ int vex_candidates_find(struct vex_read *read, const struct vex_read_filter *fil
         most = listed.count;
     } else if (filter->filter == NULL) {
         ret->allow = base;
-        ret->count = live ? most : vex_bits_count(base, vex_plan_words(slots));
+        ret->count = live ? most : vex_rows_present_count(rows, ordinal);
         return 0;
     }
     vex_candidates_plan(read, filter, base, most, &plan);

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "engine/index/slots.h"
 
 #define NEAR_WEIGHT 0.8  /* of the part that is allowed near the query, against that of all */
 #define TAIL_PIECE  256u /* slots compared at once */
@@ -17,13 +18,20 @@
 #define STEPS_OFF   3.0        /* steps of the 7-bit grid that code distances may be off: 7 deviations */
 #define STEPS_SPAN  (1u << 20) /* a distance of codes, to tell the step from */
 
+/* Candidates that were not linked when the search began: one of the bitmap's words that have some. */
+struct tail_word {
+    size_t word;
+    uint64_t bits;
+};
+
 struct run {
     struct vex_read *read;
     const struct vex_query_group *group;
     const struct vex_query *query;
     const struct vex_walk *walk;
     struct vex_top top;
-    uint64_t *tail; /* candidates that were not linked when the search began */
+    struct tail_word *tail; /* ascending */
+    size_t tail_words;
     uint64_t tail_count;
     uint64_t *allow;             /* candidates, as wide as the graph */
     struct vex_graph_hit *hits;  /* of walks */
@@ -47,16 +55,22 @@ static void run_done(struct run *run)
 static int note_tail(struct run *run)
 {
     const struct vex_candidates *candidates = run->group->candidates;
-    size_t words = vex_plan_words(candidates->slots);
+    const struct vex_graph_view *view = &run->walk->view;
+    size_t words = vex_plan_words(candidates->slots), count = 0;
 
-    if (run->walk->view.tail_count == 0)
+    if (view->tail_count == 0)
         return 0;
-    run->tail = vex_mem_try(words * sizeof *run->tail);
+    for (size_t w = 0; (w = vex_graph_tail_next(view, w)) < words; w++)
+        count++;
+    run->tail = vex_mem_try((count + 1) * sizeof *run->tail);
     if (run->tail == NULL)
         return vex_read_no_memory(run->read);
-    for (size_t w = 0; w < words; w++) {
-        run->tail[w] = candidates->allow[w] & vex_graph_tail_word(&run->walk->view, w);
-        run->tail_count += (uint32_t)__builtin_popcountll(run->tail[w]);
+    for (size_t w = 0; run->tail_words < count && (w = vex_graph_tail_next(view, w)) < words; w++) {
+        uint64_t bits = candidates->allow[w] & vex_graph_tail_word(view, w);
+        if (bits == 0)
+            continue;
+        run->tail[run->tail_words++] = (struct tail_word){w, bits};
+        run->tail_count += vex_bits_in(bits);
     }
     return 0;
 }
@@ -80,7 +94,14 @@ static int widen_allow(struct run *run, const uint64_t **ret)
 
 static bool in_tail(const struct run *run, uint32_t slot)
 {
-    return run->tail != NULL && vex_plan_bit(run->tail, run->group->candidates->slots, slot);
+    size_t low = 0, rest = run->tail_words;
+
+    while (rest > 1) {
+        size_t half = rest / 2;
+        low += run->tail[low + half].word <= slot / 64 ? half : 0;
+        rest -= half;
+    }
+    return rest > 0 && run->tail[low].word == slot / 64 && (run->tail[low].bits >> (slot % 64) & 1) != 0;
 }
 
 /* Cosine of bytes, which are stored as they are: the device gives their products only. */
@@ -293,25 +314,32 @@ static int serve(struct run *run, bool *ret_served)
  * the tail. */
 static void keep_held(struct run *run)
 {
-    for (size_t w = 0; w < vex_plan_words(run->group->candidates->slots); w++)
-        run->tail[w] &= vex_graph_held_word(&run->walk->view, w);
+    for (size_t i = 0; i < run->tail_words; i++)
+        run->tail[i].bits &= vex_graph_held_word(&run->walk->view, run->tail[i].word);
+}
+
+static int offer_tail(struct run *run, const uint32_t *slots, uint32_t count, float *distances)
+{
+    int code = offer(run, slots, count, distances);
+
+    return code != 0 ? code : vex_read_check(run->read);
 }
 
 static int scan_tail(struct run *run)
 {
-    struct vex_candidates tail = {.allow = run->tail, .slots = run->group->candidates->slots, .count = 1};
-    uint32_t slots[TAIL_PIECE], at = 0, slot = 0, count;
+    uint32_t slots[TAIL_PIECE], count = 0;
     float distances[TAIL_PIECE];
     int code = 0;
 
-    while (code == 0 && slot != VEX_SLOT_NONE) {
-        for (count = 0; count < TAIL_PIECE && (slot = vex_candidates_next(&tail, &at)) != VEX_SLOT_NONE;)
-            slots[count++] = slot;
-        code = offer(run, slots, count, distances);
-        if (code == 0)
-            code = vex_read_check(run->read);
+    for (size_t i = 0; i < run->tail_words && code == 0; i++) {
+        for (uint64_t bits = run->tail[i].bits; bits != 0; bits &= bits - 1)
+            slots[count++] = (uint32_t)run->tail[i].word * 64 + (uint32_t)__builtin_ctzll(bits);
+        if (count <= TAIL_PIECE - 64)
+            continue;
+        code = offer_tail(run, slots, count, distances);
+        count = 0;
     }
-    return code;
+    return code == 0 && count > 0 ? offer_tail(run, slots, count, distances) : code;
 }
 
 int vex_nearest_walk(struct vex_read *read, const struct vex_query_group *group, struct vex_query *query,
@@ -325,9 +353,9 @@ int vex_nearest_walk(struct vex_read *read, const struct vex_query_group *group,
     code = note_tail(&run);
     if (code == 0)
         code = serve(&run, ret_served);
-    if (run.tail != NULL && query->request->indexed_only)
+    if (query->request->indexed_only)
         keep_held(&run);
-    if (code == 0 && *ret_served && run.tail != NULL)
+    if (code == 0 && *ret_served)
         code = scan_tail(&run);
     if (code == 0 && *ret_served) {
         vex_top_sort(&run.top);
