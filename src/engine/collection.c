@@ -266,6 +266,7 @@ int vex_collection_reconfigure(struct vex_collection *collection, struct vex_err
         collection->data.config = config;
         config = old;
         vex_index_change_apply(indexes);
+        vex_rows_touch(collection->data.rows); /* what an index says of words may be something else now */
         vex_graph_set_configure(collection->data.graphs, collection->data.config);
         vex_graph_set_look(collection->data.graphs, vex_rows_live_count(collection->data.rows));
     }

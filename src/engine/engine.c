@@ -2,7 +2,7 @@
  *
  * Owner     main. Lock: see internal.h.
  * Timer     Wakes a few times a second: checkpoints collections that have been changed for too long, lets those that lack disk
- *           space try again when there is some, writes the catalog's file when it holds the log back. */
+ *           space try again when there is some, writes the catalog's file when it holds the log back. Once, it measures the machine. */
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -11,10 +11,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/index/machine.h"
 #include "engine/internal.h"
 
 #define FORMAT_VERSION     1u
 #define TICK_NS            UINT64_C(200000000)
+#define FIT_TICKS          5u /* until then starting has the processor */
 #define SPACE_NS           UINT64_C(100000000)
 #define CATALOG_CHANGES    1000u
 #define DEFAULT_QUEUE      (UINT64_C(64) << 20)
@@ -131,6 +133,7 @@ static void tick(struct vex_engine *engine)
 static void *timer_main(void *arg)
 {
     struct vex_engine *engine = arg;
+    unsigned ticks = 0;
 
     pthread_mutex_lock(&engine->timer_lock);
     while (!engine->stopping) {
@@ -144,6 +147,8 @@ static void *timer_main(void *arg)
         if (engine->stopping)
             break;
         pthread_mutex_unlock(&engine->timer_lock);
+        if (ticks++ == FIT_TICKS)
+            vex_machine_fit();
         tick(engine);
         pthread_mutex_lock(&engine->timer_lock);
     }

@@ -215,6 +215,7 @@ int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_size
     rows->heap = heap;
     pthread_mutex_init(&rows->ids_lock, NULL);
     vex_rows_orders_init(rows);
+    vex_rows_touch(rows);
     vex_file_join(path, dir, "rows.tbl");
     int r =
         vex_table_map(&rows->table, io, path, VEX_TABLE_ROWS, sizeof(struct vex_row), sizes->row_pages, err);
@@ -383,9 +384,22 @@ static void bury(struct vex_rows *rows, uint32_t slot)
     rows->live_count--;
 }
 
+uint64_t vex_rows_stamp(const struct vex_rows *rows)
+{
+    return rows->stamp;
+}
+
+void vex_rows_touch(struct vex_rows *rows)
+{
+    static _Atomic uint64_t given;
+
+    rows->stamp = atomic_fetch_add_explicit(&given, 1, memory_order_relaxed) + 1;
+}
+
 uint32_t vex_rows_publish(struct vex_rows *rows, uint32_t slot, const struct vex_row *row)
 {
     struct vex_row *at = vex_table_touch(&rows->table, slot);
+    vex_rows_touch(rows);
     *at = *row;
     at->state = VEX_ROW_LIVE;
     at->reserved = 0;
@@ -416,6 +430,7 @@ void vex_rows_update(struct vex_rows *rows, uint32_t slot, const struct vex_row 
 {
     struct vex_row *at = vex_table_touch(&rows->table, slot);
 
+    vex_rows_touch(rows);
     clear_present(rows, slot, at->vectors & ~row->vectors);
     set_present(rows, slot, row->vectors & ~at->vectors);
     at->version = row->version;
@@ -428,6 +443,7 @@ void vex_rows_update(struct vex_rows *rows, uint32_t slot, const struct vex_row 
 
 void vex_rows_delete(struct vex_rows *rows, uint32_t slot)
 {
+    vex_rows_touch(rows);
     vex_rows_ids_remove(rows, slot);
     bury(rows, slot);
 }

@@ -67,6 +67,10 @@ const uint64_t *vex_rows_live(const struct vex_rows *rows);
 const uint64_t *vex_rows_present(const struct vex_rows *rows, uint32_t ordinal);
 uint64_t vex_rows_present_count(const struct vex_rows *rows, uint32_t ordinal); /* its bits */
 
+/* A number that changes with every row, and with vex_rows_touch; no other rows ever have it. */
+uint64_t vex_rows_stamp(const struct vex_rows *rows);
+void vex_rows_touch(struct vex_rows *rows); /* exclusive */
+
 /* Writer: takes `count` slots for new versions, ascending, preferring a contiguous run when count is large;
  * they are not visible yet. VEX_ENO_MEMORY, VEX_ETOO_LARGE (no slots left). vex_rows_untake gives back slots
  * that were not published. */

@@ -31,6 +31,7 @@ struct vex_rows {
     pthread_mutex_t ids_lock; /* of who verifies the map */
     atomic_bool ids_settled;  /* the map is verified, or was built from the rows */
     uint64_t live_count, births;
+    uint64_t stamp;
     uint32_t slots;
 
     /* Bitmaps of `words` words; present ones exist once a row has that vector. */

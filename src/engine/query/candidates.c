@@ -62,6 +62,37 @@ static int from_ids(struct vex_read *read, struct vex_id_list ids, const uint64_
     return code;
 }
 
+/* What is kept, or what the plan finds; of a filter that is asked for again, to be kept. */
+static int from_filter(struct vex_read *read, const struct vex_read_filter *filter, const uint64_t *base,
+                       uint64_t most, uint32_t ordinal, struct vex_candidates *ret)
+{
+    struct vex_plan plan;
+    struct vex_buf what;
+    bool again;
+
+    vex_buf_init(&what, NULL);
+    vex_buf_add_u8(&what, VEX_BITS_OF_FILTER);
+    vex_buf_add_u8(&what, (uint8_t)ordinal);
+    vex_filter_encode(&what, filter->filter);
+    struct vex_bits_key key = {vex_rows_stamp(read->data.rows), ret->slots, vex_buf_str(&what)};
+    ret->kept = vex_bits_cache_find(&key, &again);
+    int code = 0;
+    if (ret->kept == NULL) {
+        vex_candidates_plan(read, filter, base, most, &plan);
+        code = vex_candidates_of(read, &plan, ret);
+        if (code == 0 && again && ret->owned != NULL && vex_bits_cache_takes(ret->slots))
+            ret->kept =
+                vex_bits_cache_put(&key, (struct vex_kept_bits){.sure = ret->owned, .count = ret->count});
+    }
+    if (ret->kept != NULL) {
+        ret->allow = ret->kept->sure;
+        ret->count = ret->kept->count;
+        ret->owned = NULL;
+    }
+    vex_buf_done(&what);
+    return code;
+}
+
 int vex_candidates_find(struct vex_read *read, const struct vex_read_filter *filter, struct vex_id_list ids,
                         uint32_t ordinal, struct vex_candidates *ret)
 {
@@ -69,28 +100,28 @@ int vex_candidates_find(struct vex_read *read, const struct vex_read_filter *fil
     bool live = ordinal == VEX_NO_ORDINAL;
     const uint64_t *base = live ? vex_rows_live(rows) : vex_rows_present(rows, ordinal);
     uint32_t slots = vex_rows_slots(rows);
-    uint64_t most = vex_rows_live_count(rows);
-    struct vex_candidates listed = {0};
+    uint64_t most = live ? vex_rows_live_count(rows) : vex_rows_present_count(rows, ordinal);
+    struct vex_candidates listed = {.slots = slots};
     struct vex_plan plan;
-    *ret = (struct vex_candidates){.slots = slots};
+
+    *ret = listed;
     if (base == NULL || slots == 0)
         return 0;
-    if (ids.given) {
-        listed.slots = slots;
-        int code = from_ids(read, ids, base, &listed);
-        if (code != 0 || filter->filter == NULL) {
-            *ret = listed;
-            return code;
-        }
-        base = listed.allow;
-        most = listed.count;
-    } else if (filter->filter == NULL) {
+    if (!ids.given && filter->filter != NULL)
+        return from_filter(read, filter, base, most, ordinal, ret);
+    if (!ids.given) {
         ret->allow = base;
-        ret->count = live ? most : vex_rows_present_count(rows, ordinal);
+        ret->count = most;
+        ret->all = true;
         return 0;
     }
-    vex_candidates_plan(read, filter, base, most, &plan);
-    int code = vex_candidates_of(read, &plan, ret);
+    int code = from_ids(read, ids, base, &listed);
+    if (code != 0 || filter->filter == NULL) {
+        *ret = listed;
+        return code;
+    }
+    vex_candidates_plan(read, filter, listed.allow, listed.count, &plan);
+    code = vex_candidates_of(read, &plan, ret);
     vex_candidates_done(&listed);
     return code;
 }
@@ -98,5 +129,6 @@ int vex_candidates_find(struct vex_read *read, const struct vex_read_filter *fil
 void vex_candidates_done(struct vex_candidates *candidates)
 {
     vex_mem_free(candidates->owned);
+    vex_kept_bits_drop(candidates->kept);
     *candidates = (struct vex_candidates){0};
 }

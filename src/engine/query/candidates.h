@@ -1,17 +1,21 @@
 /* Candidates: the slots a read may look at, as a bitmap over all slots. Private to the query folder.
  *
- * Cost      Without a filter and ids it is the collection's own bitmap; else the plan's (plan.h). */
+ * Cost      Without a filter and ids it is the collection's own bitmap; else the plan's (plan.h), kept for the next read with the same
+ *           filter as long as no row changes (bits_cache.h). */
 #ifndef VEX_ENGINE_QUERY_CANDIDATES_H
 #define VEX_ENGINE_QUERY_CANDIDATES_H
 
+#include "engine/query/bits_cache.h"
 #include "engine/query/plan.h"
 #include "engine/query/read.h"
 
 struct vex_candidates {
-    const uint64_t *allow; /* bit a slot; NULL only when count is 0 */
-    uint32_t slots;        /* bits */
-    uint64_t count;        /* set bits */
-    uint64_t *owned;       /* freed by _done */
+    const uint64_t *allow;            /* bit a slot; NULL only when count is 0 */
+    uint32_t slots;                   /* bits */
+    uint64_t count;                   /* set bits */
+    bool all;                         /* every live slot that has the vector */
+    uint64_t *owned;                  /* freed by _done */
+    const struct vex_kept_bits *kept; /* likewise let go */
 };
 
 struct vex_id_list {

@@ -77,6 +77,9 @@ struct vex_walk {
 bool vex_nearest_walk_plan(const struct vex_collection_data *data, const struct vex_vector_params *params,
                            const struct vex_nearest *request, uint64_t want, uint64_t count,
                            struct vex_walk *ret);
+/* Where no candidate is near the query, which a walk through all nodes was planned for: through candidates, or a scan. */
+enum vex_walk_way vex_nearest_way_beyond(const struct vex_walk *walk, const struct vex_vector_params *params,
+                                         uint64_t want, uint64_t count);
 /* The beam of a walk where so great a share of the nodes are candidates, at most VEX_GRAPH_EF_MAX. */
 uint32_t vex_nearest_width(const struct vex_walk *walk, enum vex_walk_way way, enum vex_distance distance,
                            double share);

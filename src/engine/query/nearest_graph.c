@@ -292,10 +292,11 @@ static int serve(struct run *run, bool *ret_served)
     double share = run->walk->share;
     int code = 0;
 
-    if (way == VEX_WALK_ALL && candidates->owned != NULL) {
+    if (way == VEX_WALK_ALL && !candidates->all) {
         double near = vex_graph_allowed_near(run->walk->view.graph, run->query->vector.values,
                                              candidates->allow, vex_plan_words(candidates->slots));
-        way = near > 0 ? VEX_WALK_ALL : VEX_WALK_THROUGH;
+        if (near == 0)
+            way = vex_nearest_way_beyond(run->walk, run->group->params, want, candidates->count);
         share = NEAR_WEIGHT * near + (1 - NEAR_WEIGHT) * share;
     }
     for (; way <= VEX_WALK_SCAN && code == 0 && !*ret_served; way++) {

@@ -1,46 +1,52 @@
 /* Dense vectors: whether the graph serves a query, and how. See nearest.h.
  *
- * Ways      A walk through all nodes, with a beam that is wider the fewer may be answered; where they are very few, or none near the
- *           query, through candidates only; a scan of the candidates' codes; and without the graph, the exact search of the device.
+ * Ways      A walk through all nodes, with a beam that is wider the fewer may be answered; where none near the query is allowed,
+ *           through candidates only; a scan of the candidates' codes; and without the graph, the exact search of the device.
  * Exactness Up to SCAN_MOST candidates nothing is walked unless it is much cheaper: both scans give all of the nearest (that of codes
  *           by the bound of graph_scan.c).
- * Costs     Nanoseconds on an ordinary core, measured with bench_engine_filtered; what decides is their ratio. */
+ * Costs     Nanoseconds, from what the machine takes for a code (machine.h) and how many codes a step is worth, which was
+ *           measured with bench_engine_filtered. */
 #include <math.h>
 
+#include "engine/index/machine.h"
 #include "engine/query/nearest.h"
 
-#define SCAN_MOST        20000u /* candidates up to which an answer is exact, if it can be helped */
+#define SCAN_MOST        30000u /* candidates up to which an answer is exact, if it can be helped */
 #define SCAN_PATIENCE    2.0    /* it may cost so many times what a walk does */
-#define BYTE_NS          0.08   /* of a vector compared */
-#define APART_NS         30.0   /* for one that doesn't lie next to the one before */
-#define CODE_NS          4.0    /* a code scanned */
-#define CODE_BYTE_NS     0.03   /* and for each dimension */
-#define CODES_NEAR       30000u /* codes that stay in a cache; beyond, memory is waited for */
+#define APART_NS         30.0   /* for an original that doesn't lie next to the one before */
+#define CODES_NEAR       60000u /* codes that stay in a cache; beyond, memory is waited for */
 #define CODES_FAR_FACTOR 2.5
-#define START_NS         9000.0 /* a walk, before its first step */
-#define WALK_NS          180.0  /* a place of the beam */
-#define WALK_BYTE_NS     1.0    /* and for each dimension */
-#define THROUGH_FACTOR   3.0    /* walks through candidates look two links far */
-#define THROUGH_SHARE    0.05   /* part of the nodes that match, below which walks go through matches only */
-#define SHARE_LEAST      0.02   /* no walk through all nodes is wider than this asks for */
-#define PLAIN_SHARE      0.99   /* and above which all match, about */
+#define CODE_SHARE       0.25   /* of what a code costs, whatever its dimensions */
+#define START_CODES      2500.0 /* a walk, before its first step, in codes */
+#define WALK_CODES       45.0   /* a place of the beam */
+#define THROUGH_FACTOR   5.0    /* walks through candidates look two links far */
+#define SHARE_LEAST      0.02 /* no walk through all nodes is wider than this asks for; below, there is none */
+#define PLAIN_SHARE      0.99 /* and above which all match, about */
 #define SPARSE_SHARE     0.25 /* and below this they are wider, since a node has few neighbours that match */
 #define SPARSE_SHARE_DOT 0.6  /* for inner products */
 #define WIDEN_MOST       6.0
-#define BORDER_TIMES     2.0 /* the least: what is nearest lies along a border then, as a rule */
+#define BORDER_TIMES     4.0 /* the least: what is nearest lies along a border then, as a rule */
 #define THROUGH_MIN      4u  /* places of the beam times this: so few matches are compared one by one */
 #define TAIL_SHARE       2u  /* no walk while one candidate in so many may be in the tail */
 
 static double exact_ns(const struct vex_vector_params *params, uint64_t count, bool apart)
 {
-    return (double)count * (vex_vectors_stride(params) * BYTE_NS + (apart ? APART_NS : 0));
+    double vector = vex_machine()->vector_next * vex_vectors_stride(params) / (128 * sizeof(float));
+
+    return (double)count * (vector + (apart ? APART_NS : 0));
+}
+
+/* A code that is sent for ahead of time. */
+static double code_ns(const struct vex_vector_params *params)
+{
+    return vex_machine()->code_far * (CODE_SHARE + (1 - CODE_SHARE) * params->size / 128);
 }
 
 static double codes_ns(const struct vex_vector_params *params, uint64_t count)
 {
     double near = count < CODES_NEAR ? (double)count : CODES_NEAR, far = (double)count - near;
 
-    return (near + far * CODES_FAR_FACTOR) * (CODE_NS + CODE_BYTE_NS * params->size);
+    return (near + far * CODES_FAR_FACTOR) * code_ns(params);
 }
 
 /* Walks through candidates are wider when they are sparse: a node has few neighbours that match. Inner products have no triangle
@@ -60,12 +66,13 @@ uint32_t vex_nearest_width(const struct vex_walk *walk, enum vex_walk_way way, e
     return places < VEX_GRAPH_EF_MAX ? (uint32_t)places : VEX_GRAPH_EF_MAX;
 }
 
-static double walk_ns(const struct vex_vector_params *params, const struct vex_walk *walk)
+static double walk_ns(const struct vex_vector_params *params, const struct vex_walk *walk,
+                      enum vex_walk_way way)
 {
-    double places = vex_nearest_width(walk, walk->way, params->distance, walk->share);
+    double places = vex_nearest_width(walk, way, params->distance, walk->share);
 
-    places *= WALK_NS + WALK_BYTE_NS * params->size;
-    return START_NS + places * (walk->way == VEX_WALK_THROUGH ? THROUGH_FACTOR : 1);
+    places *= way == VEX_WALK_THROUGH ? THROUGH_FACTOR : 1;
+    return (START_CODES + places * WALK_CODES) * code_ns(params);
 }
 
 /* At least so many times what is wanted, but never so many that there is no walk. */
@@ -93,13 +100,18 @@ static uint32_t beam(const struct vex_walk *walk, const struct vex_nearest *requ
     return ef > VEX_GRAPH_EF_MAX ? 0 : (uint32_t)ef;
 }
 
+static bool may_scan(const struct vex_walk *walk, uint64_t want)
+{
+    return want <= VEX_WALK_SCAN_WANT && !vex_nearest_of_bits(walk->view.graph);
+}
+
 /* Between a walk, if there is one, the scan of codes and the exact search. False: the latter. */
 static bool choose(const struct vex_vector_params *params, uint64_t want, uint64_t count, bool filtered,
                    bool walks, struct vex_walk *walk)
 {
     double exact = exact_ns(params, count, filtered), codes = codes_ns(params, count);
-    bool scans = want <= VEX_WALK_SCAN_WANT && !vex_nearest_of_bits(walk->view.graph) && codes < exact;
-    double scan = scans ? codes : exact, own = walks ? walk_ns(params, walk) : INFINITY;
+    bool scans = may_scan(walk, want) && codes < exact;
+    double scan = scans ? codes : exact, own = walks ? walk_ns(params, walk, walk->way) : INFINITY;
     double patience = filtered && count <= SCAN_MOST ? SCAN_PATIENCE : 1;
 
     walk->ns = own;
@@ -112,6 +124,15 @@ static bool choose(const struct vex_vector_params *params, uint64_t want, uint64
         walk->ns = scan;
     }
     return scans;
+}
+
+enum vex_walk_way vex_nearest_way_beyond(const struct vex_walk *walk, const struct vex_vector_params *params,
+                                         uint64_t want, uint64_t count)
+{
+    bool scans = may_scan(walk, want) && walk->view.full_scan_kb == 0 &&
+                 codes_ns(params, count) < walk_ns(params, walk, VEX_WALK_THROUGH);
+
+    return scans ? VEX_WALK_SCAN : VEX_WALK_THROUGH;
 }
 
 bool vex_nearest_walk_plan(const struct vex_collection_data *data, const struct vex_vector_params *params,
@@ -131,7 +152,7 @@ bool vex_nearest_walk_plan(const struct vex_collection_data *data, const struct 
     if (linked < 1 || view->tail_count > count / TAIL_SHARE)
         return false;
     ret->share = (double)count / linked < 1 ? (double)count / linked : 1;
-    ret->way = ret->share < THROUGH_SHARE ? VEX_WALK_THROUGH : VEX_WALK_ALL;
+    ret->way = ret->share < SHARE_LEAST ? VEX_WALK_THROUGH : VEX_WALK_ALL;
     ret->ef = beam(ret, request, want);
     places = vex_nearest_width(ret, ret->way, params->distance, ret->share);
     walks = ret->ef != 0 && count > (uint64_t)places * (ret->way == VEX_WALK_THROUGH ? THROUGH_MIN : 1);

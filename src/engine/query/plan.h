@@ -87,11 +87,7 @@ static inline bool vex_plan_bit(const uint64_t *bits, uint32_t slots, uint32_t s
     return slot < slots && (bits[slot / 64] >> slot % 64 & 1) != 0;
 }
 
-/* ---- between plan.c, plan_bits.c and plan_cache.c ---- */
-
-/* vex_index_match, out of the cache where the condition has many matches and was asked for before. */
-void vex_plan_match_index(struct vex_plan *plan, const struct vex_index *index, const struct vex_cond *cond,
-                          uint64_t *sure, uint64_t *maybe);
+/* ---- between plan.c and plan_bits.c ---- */
 
 /* An index that answers this condition, or NULL. */
 const struct vex_index *vex_plan_index(const struct vex_plan *plan, const struct vex_cond *cond);

@@ -4,9 +4,11 @@
  *           that nothing is known of has no sure slots and may match anywhere.
  * Memory    Four bitmaps a level of the tree, made when it is first reached; planes while a min_should is counted. */
 #include "base/mem.h"
+#include "engine/query/bits_cache.h"
 #include "engine/query/plan.h"
 
 #define COUNTED_MAX 4096u /* conditions of a min_should that is counted; of more, any slot may match */
+#define KEPT_MIN    4096u /* matches from which the bitmap of a condition is worth keeping */
 
 struct sets {
     uint64_t *sure, *maybe;
@@ -126,6 +128,73 @@ static const struct vex_index *telling_index(struct vex_plan *plan, const struct
     return index;
 }
 
+/* ORs what the index says; NULL: nothing was asked for, or no memory. */
+static const struct vex_kept_bits *make_kept(const struct vex_index *index, const struct vex_cond *cond,
+                                             size_t words, const struct vex_bits_key *key)
+{
+    uint64_t *sure = vex_mem_try((words + 1) * sizeof *sure),
+             *maybe = vex_mem_try((words + 1) * sizeof *maybe), any = 0;
+    const struct vex_kept_bits *kept = NULL;
+
+    if (sure != NULL && maybe != NULL) {
+        memset(sure, 0, words * sizeof *sure);
+        memset(maybe, 0, words * sizeof *maybe);
+        vex_index_match(index, cond, sure, maybe, key->slots);
+        for (size_t w = 0; w < words; w++)
+            any |= maybe[w];
+        if (any == 0) {
+            vex_mem_free(maybe);
+            maybe = NULL;
+        }
+        kept = vex_bits_cache_put(key, (struct vex_kept_bits){.sure = sure, .maybe = maybe});
+    }
+    if (kept == NULL) {
+        vex_mem_free(sure);
+        vex_mem_free(maybe);
+    }
+    return kept;
+}
+
+static const struct vex_kept_bits *find_kept(const struct vex_plan *plan, const struct vex_index *index,
+                                             const struct vex_cond *cond)
+{
+    struct vex_cond only = *cond;
+    struct vex_filter filter = {.must = {&only, 1}};
+    const struct vex_kept_bits *kept;
+    struct vex_buf what;
+    bool again;
+
+    vex_buf_init(&what, NULL);
+    vex_buf_add_u8(&what, VEX_BITS_OF_CONDITION);
+    vex_filter_encode(&what, &filter);
+    struct vex_bits_key key = {vex_index_stamp(index), plan->slots, vex_buf_str(&what)};
+    kept = vex_bits_cache_find(&key, &again);
+    if (kept == NULL && again)
+        kept = make_kept(index, cond, vex_plan_words(plan->slots), &key);
+    vex_buf_done(&what);
+    return kept;
+}
+
+/* vex_index_match, out of the cache where the condition has many matches and was asked for before. */
+static void match_index(struct vex_plan *plan, const struct vex_index *index, const struct vex_cond *cond,
+                        uint64_t *sure, uint64_t *maybe)
+{
+    size_t words = vex_plan_words(plan->slots);
+    const struct vex_kept_bits *kept = NULL;
+
+    if (vex_bits_cache_takes(plan->slots) && vex_plan_estimate(plan, index, cond).max >= KEPT_MIN)
+        kept = find_kept(plan, index, cond);
+    if (kept == NULL) {
+        vex_index_match(index, cond, sure, maybe, plan->slots);
+        return;
+    }
+    for (size_t w = 0; w < words; w++)
+        sure[w] |= kept->sure[w];
+    for (size_t w = 0; kept->maybe != NULL && w < words; w++)
+        maybe[w] |= kept->maybe[w];
+    vex_kept_bits_drop(kept);
+}
+
 static void add_indexed(const struct bits *b, const struct vex_cond *cond, const uint64_t *within,
                         struct sets into)
 {
@@ -134,7 +203,7 @@ static void add_indexed(const struct bits *b, const struct vex_cond *cond, const
         unite(b, into.maybe, within);
         return;
     }
-    vex_plan_match_index(b->plan, index, cond, into.sure, into.maybe);
+    match_index(b->plan, index, cond, into.sure, into.maybe);
     unite(b, into.maybe, into.sure);
 }
 
@@ -211,7 +280,7 @@ static void meet_indexed(const struct bits *b, const struct vex_index *index, co
 {
     clear(b, part.sure);
     clear(b, part.maybe);
-    vex_plan_match_index(b->plan, index, cond, part.sure, part.maybe);
+    match_index(b->plan, index, cond, part.sure, part.maybe);
     for (size_t w = 0; w < b->words; w++) {
         ret.sure[w] &= part.sure[w];
         ret.maybe[w] &= part.maybe[w] | part.sure[w];
@@ -368,7 +437,7 @@ int vex_plan_bitmaps(struct vex_plan *plan, uint64_t *sure, uint64_t *maybe)
     if (index != NULL) {
         clear(&b, sure);
         clear(&b, maybe);
-        vex_plan_match_index(plan, index, plan->filter->must.conds, sure, maybe);
+        match_index(plan, index, plan->filter->must.conds, sure, maybe);
         for (size_t w = 0; w < b.words; w++) {
             sure[w] &= plan->base[w];
             maybe[w] = (maybe[w] | sure[w]) & plan->base[w];
