@@ -25,40 +25,20 @@ void vex_arena_init(struct vex_arena *arena, size_t limit)
     *arena = (struct vex_arena){.limit = limit};
 }
 
-static void free_blocks(struct vex_arena *arena, const struct vex_arena_block *keep)
+static void free_blocks(struct vex_arena_block *block)
 {
-    struct vex_arena_block *block = arena->blocks;
-
     while (block != NULL) {
         struct vex_arena_block *next = block->next;
-        if (block != keep)
-            free(block);
+
+        free(block);
         block = next;
     }
 }
 
 void vex_arena_done(struct vex_arena *arena)
 {
-    free_blocks(arena, NULL);
+    free_blocks(arena->blocks);
     vex_arena_init(arena, arena->limit);
-}
-
-void vex_arena_reset(struct vex_arena *arena)
-{
-    struct vex_arena_block *keep = NULL;
-
-    for (struct vex_arena_block *block = arena->blocks; block != NULL; block = block->next)
-        if (block->size <= BLOCK_KEEP && (keep == NULL || block->size > keep->size))
-            keep = block;
-    free_blocks(arena, keep);
-    vex_arena_init(arena, arena->limit);
-    if (keep == NULL)
-        return;
-    keep->next = NULL;
-    arena->blocks = keep;
-    arena->held = keep->size;
-    arena->at = (char *)(keep + 1);
-    arena->end = (char *)keep + keep->size;
 }
 
 /* New block of `size` bytes with its head; NULL when the heap is out of memory. */
@@ -73,6 +53,28 @@ static struct vex_arena_block *add_block(struct vex_arena *arena, size_t size)
     arena->blocks = block;
     arena->held += size;
     return block;
+}
+
+static void use_block(struct vex_arena *arena, struct vex_arena_block *block)
+{
+    arena->at = (char *)(block + 1);
+    arena->end = (char *)block + block->size;
+}
+
+/* Several blocks become one, so that a use as large as the last gets along without the heap. */
+void vex_arena_reset(struct vex_arena *arena)
+{
+    size_t held = arena->held;
+    struct vex_arena_block *block = arena->blocks;
+
+    if (block == NULL)
+        return;
+    if (block->next != NULL || held > BLOCK_KEEP) {
+        vex_arena_done(arena);
+        block = add_block(arena, held < BLOCK_KEEP ? held : BLOCK_KEEP);
+    }
+    if (block != NULL)
+        use_block(arena, block);
 }
 
 /* As much again as is held, so that blocks double. */
@@ -108,8 +110,7 @@ static void *alloc_slow(struct vex_arena *arena, size_t size, size_t align, size
     block = add_block(arena, ordinary);
     if (block == NULL)
         return NULL;
-    arena->at = (char *)(block + 1);
-    arena->end = (char *)block + block->size;
+    use_block(arena, block);
     return vex_arena_alloc_aligned(arena, size, align);
 }
 

@@ -266,8 +266,9 @@ static int admit(struct grpc_call_state *state)
     state->compress = false;
     if (call->deadline_ns != 0 && vex_io_monotonic_ns(service->options.io) >= call->deadline_ns)
         return vex_err_set(&call->err, VEX_ETIMEOUT, "the deadline passed before the call began");
-    return vex_service_authorise(service, state->method->rpc->operation.access,
-                                 vex_grpc_key(&state->metadata), &call->identity, &call->err);
+    struct vex_str key = state->queue->grpc->keyed ? vex_grpc_key(&state->metadata) : vex_str(NULL, 0);
+    return vex_service_authorise(service, state->method->rpc->operation.access, key, &call->identity,
+                                 &call->err);
 }
 
 static void call_refuse(struct grpc_call_state *state, int code)

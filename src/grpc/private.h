@@ -52,6 +52,7 @@ struct queue {
     _Atomic unsigned
         open; /* armed slots, calls and streams: while there are any, batches may still be started */
     _Atomic unsigned streams; /* of these, those that end only when their client wants */
+    char apart[64];           /* every call writes above: queues share no line of the cache */
 };
 
 /* Adds to a counter of the queue, on its thread. */

@@ -380,6 +380,149 @@ static void error_texts(void)
     kit_close(&kit);
 }
 
+/* ---- lists of points ---- */
+
+/* Packs an answer as a transport would and reads it as a client would; free what is returned. */
+static void *sent(struct vex_call *call, const ProtobufCMessage *message)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = malloc(len + 1);
+    void *back;
+
+    CU_ASSERT_EQUAL(protobuf_c_message_pack(message, bytes), len);
+    CU_ASSERT_EQUAL(vex_rpc_guard(message->descriptor, bytes, len, &call->err), 0);
+    back = protobuf_c_message_unpack(message->descriptor, NULL, len, bytes);
+    free(bytes);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(back);
+    return back;
+}
+
+#define POINTS 3
+
+/* A number with everything, a UUID with long parts, a text with nothing. */
+static struct vex_hits points(struct vex_buf *cbor)
+{
+    static struct vex_hit hits[POINTS];
+    static float values[200];
+    static struct vex_vector_value dense = {.kind = VEX_VECTOR_DENSE, .values = values, .count = 200};
+
+    for (int i = 0; i < 200; i++)
+        values[i] = (float)i / 8;
+    memset(hits, 0, sizeof hits);
+    hits[0] = (struct vex_hit){.id = vex_id_num(UINT64_MAX), .version = 300, .score = -1.5f};
+    hits[0].has_payload = hits[0].has_order_value = true;
+    hits[0].payload = sample(cbor);
+    hits[0].order_value = (struct vex_order_value){.kind = VEX_ORDER_INT, .integer = -7};
+    CU_ASSERT(vex_id_from_uuid_text(VEX_STR("550e8400-e29b-41d4-a716-446655440000"), &hits[1].id));
+    hits[1].vectors = &dense;
+    hits[1].vector_count = 1;
+    hits[2].id = (struct vex_id){.kind = VEX_ID_TEXT, .text = VEX_STR("a text")};
+    return (struct vex_hits){.hits = hits, .count = POINTS};
+}
+
+static void check_scored(Qdrant__ScoredPoint *const *list)
+{
+    CU_ASSERT_EQUAL(list[0]->id->num, UINT64_MAX);
+    CU_ASSERT_EQUAL(list[0]->version, 300);
+    CU_ASSERT_EQUAL(list[0]->score, -1.5f);
+    CU_ASSERT_EQUAL(list[0]->n_payload, 7);
+    CU_ASSERT_EQUAL(list[0]->order_value->int_, -7);
+    CU_ASSERT_STRING_EQUAL(list[1]->id->uuid, "550e8400-e29b-41d4-a716-446655440000");
+    CU_ASSERT_TRUE(list[1]->has_score && list[1]->has_version);
+    CU_ASSERT_EQUAL(list[1]->vectors->vector->dense->n_data, 200);
+    CU_ASSERT_EQUAL(list[1]->vectors->vector->dense->data[199], 199.0f / 8);
+    CU_ASSERT_PTR_NULL(list[1]->order_value);
+    CU_ASSERT_STRING_EQUAL(list[2]->id->uuid, "a text");
+    CU_ASSERT_EQUAL(list[2]->n_payload, 0);
+}
+
+static void scored_points(void)
+{
+    struct kit kit;
+    struct vex_call *call = kit_open(&kit, VEX_DIALECT_QDRANT_GRPC);
+    Qdrant__QueryResponse answer = QDRANT__QUERY_RESPONSE__INIT, *back;
+    struct vex_buf cbor;
+    struct vex_hits hits;
+
+    vex_buf_init(&cbor, NULL);
+    hits = points(&cbor);
+    vex_lift_scored(call, &hits, true, &answer.base, 1);
+    back = sent(call, &answer.base);
+    CU_ASSERT_EQUAL_FATAL(back->n_result, POINTS);
+    check_scored(back->result);
+    protobuf_c_message_free_unpacked(&back->base, NULL);
+
+    kit.call.dialect = VEX_DIALECT_QDRANT_REST; /* the same as messages */
+    qdrant__query_response__init(&answer);
+    vex_lift_scored(call, &hits, true, &answer.base, 1);
+    CU_ASSERT_EQUAL_FATAL(answer.n_result, POINTS);
+    CU_ASSERT_PTR_EQUAL(answer.result[0]->payload[0]->key, vex_raw_key);
+    CU_ASSERT_STRING_EQUAL(answer.result[1]->id->uuid, "550e8400-e29b-41d4-a716-446655440000");
+    vex_buf_done(&cbor);
+    kit_close(&kit);
+}
+
+/* Two fields of points in one message, one of them no list. */
+static void group_with_record(void)
+{
+    struct kit kit;
+    struct vex_call *call = kit_open(&kit, VEX_DIALECT_QDRANT_GRPC);
+    Qdrant__PointGroup group = QDRANT__POINT_GROUP__INIT, *back;
+    struct vex_buf cbor;
+    struct vex_hits hits, one;
+
+    vex_buf_init(&cbor, NULL);
+    hits = points(&cbor);
+    one = (struct vex_hits){.hits = &hits.hits[1], .count = 1};
+    vex_lift_scored(call, &hits, true, &group.base, 2);
+    vex_lift_retrieved(call, &one, true, &group.base, 3);
+    back = sent(call, &group.base);
+    CU_ASSERT_EQUAL_FATAL(back->n_hits, POINTS);
+    check_scored(back->hits);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(back->lookup);
+    CU_ASSERT_STRING_EQUAL(back->lookup->id->uuid, "550e8400-e29b-41d4-a716-446655440000");
+    CU_ASSERT_EQUAL(back->lookup->vectors->vector->dense->n_data, 200);
+    protobuf_c_message_free_unpacked(&back->base, NULL);
+
+    kit.call.dialect = VEX_DIALECT_QDRANT_REST;
+    qdrant__point_group__init(&group);
+    vex_lift_retrieved(call, &one, true, &group.base, 3);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(group.lookup);
+    CU_ASSERT_STRING_EQUAL(group.lookup->id->uuid, "550e8400-e29b-41d4-a716-446655440000");
+    vex_buf_done(&cbor);
+    kit_close(&kit);
+}
+
+/* More than one piece of bytes, and none at all. */
+static void many_points(void)
+{
+    enum { MANY = 20000 };
+    struct kit kit;
+    struct vex_call *call = kit_open(&kit, VEX_DIALECT_QDRANT_GRPC);
+    Qdrant__ScrollResponse answer = QDRANT__SCROLL_RESPONSE__INIT, *back;
+    struct vex_hit *list = calloc(MANY, sizeof *list);
+    struct vex_hits hits = {.hits = list, .count = MANY};
+    size_t right = 0;
+
+    for (size_t i = 0; i < MANY; i++)
+        list[i].id = vex_id_num(i * i * i);
+    vex_lift_retrieved(call, &hits, false, &answer.base, 2);
+    CU_ASSERT(answer.base.n_unknown_fields > 2);
+    back = sent(call, &answer.base);
+    CU_ASSERT_EQUAL_FATAL(back->n_result, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        right += back->result[i]->id->num == i * i * i;
+    CU_ASSERT_EQUAL(right, MANY);
+    protobuf_c_message_free_unpacked(&back->base, NULL);
+
+    qdrant__scroll_response__init(&answer);
+    hits.count = 0;
+    vex_lift_retrieved(call, &hits, false, &answer.base, 2);
+    CU_ASSERT_EQUAL(protobuf_c_message_get_packed_size(&answer.base), 0);
+    free(list);
+    kit_close(&kit);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {{"payload there and back", payload_round_trip},
@@ -394,6 +537,9 @@ int main(void)
                            {"configuration: update", config_update},
                            {"configuration of another dialect", config_foreign},
                            {"error texts", error_texts},
+                           {"points with scores", scored_points},
+                           {"a group and its record", group_with_record},
+                           {"many points and none", many_points},
                            CU_TEST_INFO_NULL};
 
     return run_suite("api lower and lift", tests);

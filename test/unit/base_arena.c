@@ -67,6 +67,26 @@ static void test_reset(void)
     vex_arena_done(&arena);
 }
 
+/* Several blocks become one: the same once more takes nothing from the heap. */
+static void test_reset_joins(void)
+{
+    struct vex_arena arena;
+    size_t held = 0;
+
+    vex_arena_init(&arena, 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 90; i++)
+            memset(vex_arena_alloc(&arena, 100), round, 100);
+        vex_arena_alloc(&arena, 5000);
+        if (round > 0)
+            CU_ASSERT_EQUAL(arena.held, held);
+        held = arena.held;
+        vex_arena_reset(&arena);
+        CU_ASSERT_EQUAL(arena.held, held);
+    }
+    vex_arena_done(&arena);
+}
+
 static void test_limit(void)
 {
     struct vex_arena arena;
@@ -176,6 +196,7 @@ int main(void)
     CU_TestInfo tests[] = {{"aligned and apart", test_aligned_and_apart},
                            {"a big wish keeps the current block", test_big_keeps_current},
                            {"reset", test_reset},
+                           {"reset joins", test_reset_joins},
                            {"limit", test_limit},
                            {"helpers", test_helpers},
                            {"overflow aborts", test_aborts},

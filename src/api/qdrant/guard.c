@@ -7,11 +7,10 @@
  * length. */
 #include "api/qdrant/rpc.h"
 
+#include "api/qdrant/wire.h"
 #include "base/text.h"
 
 #define LEVELS_MAX 100 /* as the peer's */
-
-enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_LEN = 2, WIRE_32 = 5 };
 
 struct guard {
     const uint8_t *at, *end;

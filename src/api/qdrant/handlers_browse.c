@@ -44,7 +44,6 @@ int vex_qdrant_get_points(struct vex_service *service, struct vex_call *call)
 {
     struct get_read *read = vex_qread_lowered(call, sizeof *read, lower_get);
     struct vex_read_context context = vex_qread_context(call, &read->base);
-    Qdrant__GetResponse *out = call->response;
     struct vex_hits hits = {0};
     int code = read->base.code;
 
@@ -53,8 +52,7 @@ int vex_qdrant_get_points(struct vex_service *service, struct vex_call *call)
         code = vex_read_retrieve(read->base.collection, &read->retrieve, &context, &hits, &call->err);
     if (code < 0)
         return code;
-    out->n_result = hits.count;
-    out->result = vex_lift_retrieved(call, &hits, read->retrieve.vectors.kind != VEX_VECTORS_NONE);
+    vex_lift_retrieved(call, &hits, read->retrieve.vectors.kind != VEX_VECTORS_NONE, call->response, 1);
     return 0;
 }
 
@@ -155,8 +153,7 @@ int vex_qdrant_scroll(struct vex_service *service, struct vex_call *call)
                                &call->err);
     if (code < 0)
         return code;
-    out->n_result = hits.count;
-    out->result = vex_lift_retrieved(call, &hits, read->scroll.vectors.kind != VEX_VECTORS_NONE);
+    vex_lift_retrieved(call, &hits, read->scroll.vectors.kind != VEX_VECTORS_NONE, &out->base, 2);
     if (has_next)
         out->next_page_offset = vex_lift_id(call, &next);
     return 0;

@@ -226,12 +226,11 @@ static Qdrant__PointGroup *lift_group(struct vex_call *call, const struct groups
     Qdrant__PointGroup *out = VEX_MESSAGE(call, Qdrant__PointGroup, qdrant__point_group__descriptor);
 
     out->id = lift_group_id(call, group->id);
-    out->n_hits = group->hits.count;
-    out->hits = vex_lift_scored(call, &group->hits, read->stage.nearest.vectors.kind != VEX_VECTORS_NONE);
+    vex_lift_scored(call, &group->hits, read->stage.nearest.vectors.kind != VEX_VECTORS_NONE, &out->base, 2);
     if (group->has_lookup) {
         struct vex_hits one = {.hits = &group->lookup, .count = 1};
 
-        out->lookup = *vex_lift_retrieved(call, &one, read->groups.lookup_vectors.kind != VEX_VECTORS_NONE);
+        vex_lift_retrieved(call, &one, read->groups.lookup_vectors.kind != VEX_VECTORS_NONE, &out->base, 3);
     }
     return out;
 }

@@ -184,34 +184,34 @@ static int answer_queries(struct vex_call *call, const struct scored_read *read,
                : vex_read_query(read->base.collection, read->list, read->count, &context, ret, &call->err);
 }
 
-static Qdrant__ScoredPoint **lift_at(struct vex_call *call, const struct scored_read *read,
-                                     const struct vex_hits *hits, uint32_t at)
+/* The list has the same number in all messages that hold one. */
+static void lift_at(struct vex_call *call, const struct scored_read *read, const struct vex_hits *hits,
+                    uint32_t at, ProtobufCMessage *message)
 {
-    return vex_lift_scored(call, &hits[at], read->list[at].nearest.vectors.kind != VEX_VECTORS_NONE);
+    vex_lift_scored(call, &hits[at], read->list[at].nearest.vectors.kind != VEX_VECTORS_NONE, message, 1);
 }
 
-/* Puts a list into the field `result`, which all of these responses have. */
-static void put_result(struct vex_call *call, size_t count, void *list)
-{
-    ProtobufCMessage *response = call->response;
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(response->descriptor, "result");
-
-    *(size_t *)(void *)((char *)response + field->quantifier_offset) = count;
-    *(void **)(void *)((char *)response + field->offset) = list;
-}
-
+/* The responses of batches are alike. */
 static void lift_batch(struct vex_call *call, const struct scored_read *read, const struct vex_hits *hits)
 {
-    Qdrant__BatchResult **list = VEX_ARENA_ARRAY(&call->arena, Qdrant__BatchResult *, read->count + 1);
+    Qdrant__QueryBatchResponse *out = call->response;
 
+    out->n_result = read->count;
+    out->result = VEX_ARENA_ARRAY(&call->arena, Qdrant__BatchResult *, read->count + 1);
     for (uint32_t i = 0; i < read->count; i++) {
-        list[i] = VEX_MESSAGE(call, Qdrant__BatchResult, qdrant__batch_result__descriptor);
-        list[i]->n_result = hits[i].count;
-        list[i]->result = lift_at(call, read, hits, i);
+        out->result[i] = VEX_MESSAGE(call, Qdrant__BatchResult, qdrant__batch_result__descriptor);
+        lift_at(call, read, hits, i, &out->result[i]->base);
     }
-    put_result(call, read->count, list);
 }
+
+#define ALIKE(response)                                                                                      \
+    _Static_assert(offsetof(response, result) == offsetof(Qdrant__QueryBatchResponse, result) &&             \
+                       offsetof(response, n_result) == offsetof(Qdrant__QueryBatchResponse, n_result),       \
+                   "responses of batches are alike")
+
+ALIKE(Qdrant__SearchBatchResponse);
+ALIKE(Qdrant__RecommendBatchResponse);
+ALIKE(Qdrant__DiscoverBatchResponse);
 
 int vex_qdrant_scored(struct vex_service *service, struct vex_call *call)
 {
@@ -229,6 +229,6 @@ int vex_qdrant_scored(struct vex_service *service, struct vex_call *call)
     if (source_of(call).batch)
         lift_batch(call, read, hits);
     else
-        put_result(call, hits[0].count, lift_at(call, read, hits, 0));
+        lift_at(call, read, hits, 0, call->response);
     return 0;
 }

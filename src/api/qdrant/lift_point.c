@@ -1,4 +1,4 @@
-/* Lifting points: ids, vectors and payloads of results to response messages. */
+/* Lifting parts of points: ids, vectors and values of orders to response messages. */
 #include "api/qdrant/qdrant.h"
 
 Qdrant__PointId *vex_lift_id(struct vex_call *call, const struct vex_id *id)
@@ -100,51 +100,4 @@ Qdrant__OrderValue *vex_lift_order_value(struct vex_call *call, const struct vex
         out->float_ = hit->order_value.real;
     }
     return out;
-}
-
-Qdrant__ScoredPoint **vex_lift_scored(struct vex_call *call, const struct vex_hits *hits, bool with_vectors)
-{
-    Qdrant__ScoredPoint **list = VEX_ARENA_ARRAY(&call->arena, Qdrant__ScoredPoint *, hits->count + 1);
-
-    for (size_t i = 0; i < hits->count; i++) {
-        const struct vex_hit *hit = &hits->hits[i];
-        Qdrant__ScoredPoint *out = VEX_MESSAGE(call, Qdrant__ScoredPoint, qdrant__scored_point__descriptor);
-
-        out->id = vex_lift_id(call, &hit->id);
-        out->has_score = out->has_version = true;
-        out->score = hit->score;
-        out->version = hit->version;
-        if (hit->has_payload)
-            vex_lift_payload(call, hit->payload, &out->base, 2,
-                             &qdrant__scored_point__payload_entry__descriptor, &out->n_payload,
-                             (void ***)(void *)&out->payload);
-        if (with_vectors)
-            out->vectors = vex_lift_vectors(call, hit);
-        out->order_value = vex_lift_order_value(call, hit);
-        list[i] = out;
-    }
-    return list;
-}
-
-Qdrant__RetrievedPoint **vex_lift_retrieved(struct vex_call *call, const struct vex_hits *hits,
-                                            bool with_vectors)
-{
-    Qdrant__RetrievedPoint **list = VEX_ARENA_ARRAY(&call->arena, Qdrant__RetrievedPoint *, hits->count + 1);
-
-    for (size_t i = 0; i < hits->count; i++) {
-        const struct vex_hit *hit = &hits->hits[i];
-        Qdrant__RetrievedPoint *out =
-            VEX_MESSAGE(call, Qdrant__RetrievedPoint, qdrant__retrieved_point__descriptor);
-
-        out->id = vex_lift_id(call, &hit->id);
-        if (hit->has_payload)
-            vex_lift_payload(call, hit->payload, &out->base, 2,
-                             &qdrant__retrieved_point__payload_entry__descriptor, &out->n_payload,
-                             (void ***)(void *)&out->payload);
-        if (with_vectors)
-            out->vectors = vex_lift_vectors(call, hit);
-        out->order_value = vex_lift_order_value(call, hit);
-        list[i] = out;
-    }
-    return list;
 }

@@ -6,7 +6,7 @@
  * Errors Functions that return int fill call->err. Texts are the peer's.
  * Raw    A payload can be carried as CBOR instead of a tree of messages. In requests and responses of
  *        REST, a map of values has one entry whose key is the pointer vex_raw_key; its value, and any
- *        Value whose kind_case is VEX_RAW_KIND, is a struct vex_raw_value. Over gRPC, payloads of
+ *        Value whose kind_case is VEX_RAW_KIND, is a struct vex_raw_value. Over gRPC, points of
  *        responses are bytes already encoded (unknown fields of the message). */
 #ifndef VEX_API_QDRANT_QDRANT_H
 #define VEX_API_QDRANT_QDRANT_H
@@ -84,15 +84,20 @@ int vex_lower_index(struct vex_call *call, const Qdrant__CreateFieldIndexCollect
 Qdrant__PointId *vex_lift_id(struct vex_call *call, const struct vex_id *id);
 Qdrant__VectorsOutput *vex_lift_vectors(struct vex_call *call, const struct vex_hit *hit);
 Qdrant__OrderValue *vex_lift_order_value(struct vex_call *call, const struct vex_hit *hit); /* NULL: none */
-Qdrant__ScoredPoint **vex_lift_scored(struct vex_call *call, const struct vex_hits *hits, bool with_vectors);
-Qdrant__RetrievedPoint **vex_lift_retrieved(struct vex_call *call, const struct vex_hits *hits,
-                                            bool with_vectors);
+/* Put points into an answer or a part of it, as its list (or its message) `field`. */
+void vex_lift_scored(struct vex_call *call, const struct vex_hits *hits, bool with_vectors,
+                     ProtobufCMessage *message, uint32_t field);
+void vex_lift_retrieved(struct vex_call *call, const struct vex_hits *hits, bool with_vectors,
+                        ProtobufCMessage *message, uint32_t field);
 /* Puts a CBOR map into a message: `field` is the map's number, entries the place of its list (REST). */
 void vex_lift_payload(struct vex_call *call, struct vex_value payload, ProtobufCMessage *message,
                       uint32_t field, const ProtobufCMessageDescriptor *entry_type, size_t *ret_count,
                       void ***ret_entries);
 /* Encodes a CBOR map as the entries of a map<string, Value>, each with the key of `field`. */
 void vex_lift_payload_bytes(struct vex_buf *out, struct vex_value payload, uint32_t field);
+/* Adds encoded entries of the list `field`, which begin with its key, to what the message is packed with. */
+void vex_lift_field_bytes(struct vex_call *call, ProtobufCMessage *message, uint32_t field,
+                          struct vex_str bytes);
 
 /* ---- configuration ---- */
 

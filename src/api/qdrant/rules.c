@@ -2,7 +2,7 @@
  *
  * Role      A plan holds, for one message type, only the fields that have a rule or lead to one; types
  *           without any have no plan. So payloads and dense vectors, the bulk of a write, are never
- *           walked.
+ *           walked. A path is spelled out only for a field that breaks a rule.
  * Lock      Plans are made once (pthread_once) and read-only afterwards.
  * Invariant Fields are looked at in the order of the schema, whatever the order of rules.def. */
 #include "api/qdrant/rules.h"
@@ -33,10 +33,16 @@ struct plan {
 static struct plan *plans[512];
 static size_t plan_count;
 
+/* One part of the path to where a walk is; lies on the stack of its level. */
+struct step {
+    const struct step *above; /* NULL: the first */
+    const char *name;
+    bool list;
+    size_t index;
+};
+
 struct walk {
     bool rest;
-    size_t len;
-    char path[PATH_MAX_BYTES];
     struct vex_buf errors;
     unsigned count;
     bool path_parameter; /* the first broken rule is one of collection_name */
@@ -140,61 +146,77 @@ static void make_plans(void)
         drop_useless(plans[i]);
 }
 
-static size_t push(struct walk *w, const char *name, bool list, size_t index)
+struct path {
+    size_t len;
+    char text[PATH_MAX_BYTES];
+};
+
+static void add_step(struct path *path, const struct step *step)
 {
-    size_t old = w->len, room = sizeof w->path - w->len;
+    size_t room = sizeof path->text - path->len;
+    const char *dot = path->len != 0 ? "." : "";
+    char *at = path->text + path->len;
     int n;
 
-    if (*name == '\0')
-        n = list ? snprintf(w->path + old, room, "[%zu]", index) : 0;
-    else if (list && strcmp(name, "?") != 0)
-        n = snprintf(w->path + old, room, "%s%s[%zu]", old != 0 ? "." : "", name, index);
+    if (*step->name == '\0')
+        n = step->list ? snprintf(at, room, "[%zu]", step->index) : 0;
+    else if (step->list && strcmp(step->name, "?") != 0)
+        n = snprintf(at, room, "%s%s[%zu]", dot, step->name, step->index);
     else
-        n = snprintf(w->path + old, room, "%s%s", old != 0 ? "." : "", name);
+        n = snprintf(at, room, "%s%s", dot, step->name);
     if (n > 0)
-        w->len = (size_t)n < room ? old + (size_t)n : sizeof w->path - 1;
-    return old;
+        path->len = (size_t)n < room ? path->len + (size_t)n : sizeof path->text - 1;
 }
 
-static void pop(struct walk *w, size_t old)
+static void spell(struct path *path, const struct step *step)
 {
-    w->len = old;
-    w->path[old] = '\0';
+    if (step == NULL)
+        return;
+    spell(path, step->above);
+    add_step(path, step);
 }
 
-static void apply_rules(struct walk *w, const struct field_plan *plan, const ProtobufCMessage *message)
+static void add_error(struct walk *w, const struct step *step, const struct vex_rule_finding *finding)
+{
+    struct path path = {0};
+
+    spell(&path, step);
+    if (w->count++ == 0)
+        w->path_parameter = w->rest && strcmp(path.text, "collection_name") == 0;
+    vex_buf_printf(&w->errors, "%s%s%s: %s", w->count > 1 ? "; " : "", path.text, finding->below,
+                   finding->text);
+}
+
+static void apply_rules(struct walk *w, const struct field_plan *plan, const ProtobufCMessage *message,
+                        const struct step *step)
 {
     for (size_t i = 0; i < sizeof plan->rules / sizeof *plan->rules && plan->rules[i] != NULL; i++) {
         const struct vex_rule *rule = plan->rules[i];
         struct vex_rule_finding finding;
 
         finding.below = "";
-        if (w->count >= ERRORS_MAX || !rule->breaks(rule, plan->field, message, w->rest, &finding))
-            continue;
-        if (w->count++ == 0)
-            w->path_parameter =
-                w->rest && w->len == strlen("collection_name") && strcmp(w->path, "collection_name") == 0;
-        vex_buf_printf(&w->errors, "%s%s%s: %s", w->count > 1 ? "; " : "", w->path, finding.below,
-                       finding.text);
+        if (w->count < ERRORS_MAX && rule->breaks(rule, plan->field, message, w->rest, &finding))
+            add_error(w, step, &finding);
     }
 }
 
-static void walk_message(struct walk *w, const struct plan *plan, const ProtobufCMessage *message);
+static void walk_message(struct walk *w, const struct plan *plan, const ProtobufCMessage *message,
+                         const struct step *above);
 
 /* A list, a message, or the member of a oneof that is set. */
-static void walk_children(struct walk *w, const struct field_plan *plan, const ProtobufCMessage *message)
+static void walk_children(struct walk *w, const struct field_plan *plan, const ProtobufCMessage *message,
+                          struct step *step)
 {
-    const char *at = (const char *)message + plan->field->offset, *name = w->rest ? plan->rest : plan->grpc;
-    size_t old;
+    const char *at = (const char *)message + plan->field->offset;
 
     if (plan->field->label == PROTOBUF_C_LABEL_REPEATED) {
         size_t n = *(const size_t *)(const void *)((const char *)message + plan->field->quantifier_offset);
         ProtobufCMessage *const *list = *(ProtobufCMessage *const *const *)(const void *)at;
 
+        step->list = true;
         for (size_t i = 0; i < n && w->count < ERRORS_MAX; i++) {
-            old = push(w, name, true, i);
-            walk_message(w, plan->child, list[i]);
-            pop(w, old);
+            step->index = i;
+            walk_message(w, plan->child, list[i], step);
         }
         return;
     }
@@ -202,27 +224,25 @@ static void walk_children(struct walk *w, const struct field_plan *plan, const P
         *(const uint32_t *)(const void *)((const char *)message + plan->field->quantifier_offset) !=
             plan->field->id)
         return;
-    if (*(ProtobufCMessage *const *)(const void *)at == NULL)
-        return;
-    old = push(w, name, false, 0);
-    walk_message(w, plan->child, *(ProtobufCMessage *const *)(const void *)at);
-    pop(w, old);
+    if (*(ProtobufCMessage *const *)(const void *)at != NULL)
+        walk_message(w, plan->child, *(ProtobufCMessage *const *)(const void *)at, step);
 }
 
-static void walk_message(struct walk *w, const struct plan *plan, const ProtobufCMessage *message)
+static void walk_field(struct walk *w, const struct field_plan *field, const ProtobufCMessage *message,
+                       const struct step *above)
 {
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct field_plan *field = &plan->fields[i];
+    struct step step = {.above = above, .name = w->rest ? field->rest : field->grpc};
 
-        if (field->rules[0] != NULL) {
-            size_t old = push(w, w->rest ? field->rest : field->grpc, false, 0);
+    apply_rules(w, field, message, &step);
+    if (field->child != NULL)
+        walk_children(w, field, message, &step);
+}
 
-            apply_rules(w, field, message);
-            pop(w, old);
-        }
-        if (field->child != NULL)
-            walk_children(w, field, message);
-    }
+static void walk_message(struct walk *w, const struct plan *plan, const ProtobufCMessage *message,
+                         const struct step *above)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        walk_field(w, &plan->fields[i], message, above);
 }
 
 /* REST bodies of some requests are named in paths; the collection's name is in none of them. */
@@ -236,15 +256,12 @@ static const char *rest_root(const ProtobufCMessageDescriptor *type)
 
 static void walk_request(struct walk *w, const struct plan *plan, const ProtobufCMessage *request)
 {
-    const char *root = w->rest ? rest_root(plan->type) : "";
+    struct step root = {.name = w->rest ? rest_root(plan->type) : ""};
 
     for (size_t i = 0; i < plan->count; i++) {
-        struct plan one = {.type = plan->type, .count = 1, .fields = &plan->fields[i]};
         bool in_path = strcmp(plan->fields[i].field->name, "collection_name") == 0;
-        size_t old = in_path ? w->len : push(w, root, false, 0);
 
-        walk_message(w, &one, request);
-        pop(w, old);
+        walk_field(w, &plan->fields[i], request, in_path ? NULL : &root);
     }
 }
 
