@@ -37,7 +37,8 @@ struct vex_io_ops {
      * shared: read-only, sees later writes. private: readable and writable, writes stay in memory. Bytes beyond the end
      * of the file must not be touched. */
     int (*map)(struct vex_io *io, struct vex_file *file, uint64_t offset, size_t len, void *at, bool shared);
-    /* Drops private changes of whole pages: they read as the file does again. */
+    /* Drops private changes of whole pages: they read as the file does again. Of a shared map only the memory goes that the
+     * process holds them in, beside readers, who fetch them anew. */
     int (*map_revert)(struct vex_io *io, struct vex_file *file, uint64_t offset, size_t len, void *at);
     int (*fd)(struct vex_io *io, struct vex_file *file); /* descriptor for ioctl, or -ENOTSUP */
 

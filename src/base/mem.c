@@ -3,9 +3,12 @@
  * Owner: the caller of each piece. Lock: the allocator's. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ALL_ARENAS "4096" /* jemalloc's number for them */
 
 static void *must(void *ptr)
 {
@@ -60,4 +63,16 @@ char *vex_mem_strndup(const char *text, size_t len)
 void vex_mem_free(void *ptr)
 {
     free(ptr);
+}
+
+/* jemalloc's; a build with sanitizers has another allocator. */
+extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size)
+    __attribute__((weak));
+
+void vex_mem_trim(void)
+{
+    if (mallctl == NULL)
+        (void)malloc_trim(0);
+    else
+        (void)mallctl("arena." ALL_ARENAS ".purge", NULL, NULL, NULL, 0);
 }

@@ -10,6 +10,8 @@ void *vex_mem_realloc(void *ptr, size_t size); /* never NULL */
 void *vex_mem_try(size_t size);                /* NULL when out of memory */
 char *vex_mem_strndup(const char *text, size_t len);
 void vex_mem_free(void *ptr);
+/* What the allocator keeps free goes back to the system: after work that took much. Costs milliseconds. */
+void vex_mem_trim(void);
 
 #define VEX_NEW(type)                       ((type *)vex_mem_zalloc(sizeof(type)))
 #define VEX_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

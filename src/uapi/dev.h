@@ -95,6 +95,9 @@ struct vex_dev_ops {
     /* Address of slot 0 in the map; valid until the next reserve, truncate or detach. A write that outgrows the map
      * makes a further one: slots from there on need a fresh call. */
     const void *(*map)(struct vex_dev *dev, struct vex_dev_file *df);
+    /* The pages of the map leave the process, beside readers; what is read again comes back from the page cache. NULL: the device
+     * holds none. */
+    void (*evict)(struct vex_dev *dev, struct vex_dev_file *df);
     void (*stats)(struct vex_dev *dev, struct vex_dev_file *df, struct vex_dev_stats *ret);
     void (*free)(struct vex_dev *dev);
 };

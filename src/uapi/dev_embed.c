@@ -305,6 +305,14 @@ static const void *map(struct vex_dev *dev, struct vex_dev_file *df)
     return slot_at(df, 0);
 }
 
+/* The count first: the base that is read after it covers all of them. */
+static void evict(struct vex_dev *dev, struct vex_dev_file *df)
+{
+    (void)dev;
+    uint64_t slots = slots_of(df);
+    vex_dev_map_evict(&df->map, offset_of(df, slots));
+}
+
 static void stats(struct vex_dev *dev, struct vex_dev_file *df, struct vex_dev_stats *ret)
 {
     (void)dev;
@@ -333,6 +341,7 @@ struct vex_dev *vex_dev_embed_new(void)
         .truncate = truncate_slots,
         .reserve = reserve,
         .map = map,
+        .evict = evict,
         .stats = stats,
         .free = free_dev,
     };

@@ -6,7 +6,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-#define GRAIN ((uint64_t)2 << 20) /* ranges are multiples of it */
+#define GRAIN ((uint64_t)2 << 20)   /* ranges are multiples of it */
+#define EVICT ((uint64_t)256 << 20) /* bytes at once: who changes the address space waits meanwhile */
 
 struct vex_dev_map_range {
     struct vex_dev_map_range *older;
@@ -79,4 +80,14 @@ int vex_dev_map_ensure(struct vex_dev_map *map, uint64_t size)
     map->ranges = range;
     atomic_store_explicit(&map->base, at, memory_order_release);
     return 0;
+}
+
+void vex_dev_map_evict(struct vex_dev_map *map, uint64_t size)
+{
+    char *base = atomic_load_explicit(&map->base, memory_order_acquire);
+
+    for (uint64_t at = 0; base != NULL && at < size; at += EVICT) {
+        uint64_t len = size - at < EVICT ? size - at : EVICT;
+        (void)map->io->ops->map_revert(map->io, map->file, at, len, base + at);
+    }
 }

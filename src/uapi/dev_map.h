@@ -28,6 +28,8 @@ void vex_dev_map_done(struct vex_dev_map *map);
 /* Makes the map cover `size` bytes of the file. VEX_ENO_MEMORY, VEX_EIO. */
 int vex_dev_map_ensure(struct vex_dev_map *map, uint64_t size);
 void vex_dev_map_trim(struct vex_dev_map *map); /* unmaps outgrown ranges */
+/* The first `size` bytes, which the map covers, leave the process: beside readers and ensure(). */
+void vex_dev_map_evict(struct vex_dev_map *map, uint64_t size);
 
 static inline const char *vex_dev_map_base(struct vex_dev_map *map)
 {

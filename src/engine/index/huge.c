@@ -4,12 +4,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define HUGE_PAGE   ((size_t)2 << 20)
-#define LEAST       ((size_t)64 << 20) /* address space only */
-#define GROWS       8                  /* reserved beyond what is wanted now */
-#define SMALL_PAGES ((size_t)1 << 20)  /* below this ordinary pages do: a small graph must not cost 2 MiB */
-#define SMALL_STEP  ((size_t)64 << 10)
-#define FILE_PAGE   ((size_t)4096)
+#define HUGE_PAGE ((size_t)2 << 20)
+#define LEAST     ((size_t)64 << 20) /* address space only */
+#define GROWS     8                  /* reserved beyond what is wanted now */
+#define STEP      ((size_t)64 << 10)
+#define FILE_PAGE ((size_t)4096)
+
+#ifndef MADV_COLLAPSE /* Linux 6.1; an older one refuses it */
+#define MADV_COLLAPSE 25
+#endif
 
 static size_t round_up(size_t size, size_t to)
 {
@@ -34,13 +37,24 @@ static char *reserve(size_t size)
     return base;
 }
 
+/* Huge pages for what fills them, ordinary ones for the rest, which must not cost 2 MiB. All of it is a wish: without, it is only
+ * slower. */
+static void wish(char *base, size_t from, size_t to)
+{
+    size_t first = from / HUGE_PAGE * HUGE_PAGE, end = to / HUGE_PAGE * HUGE_PAGE;
+
+    if (end <= first)
+        return;
+    (void)madvise(base + first, end - first, MADV_HUGEPAGE);
+    if (from > first)
+        (void)madvise(base + first, HUGE_PAGE, MADV_COLLAPSE); /* it has ordinary pages from before */
+}
+
 static bool open_up(char *base, size_t from, size_t to)
 {
     if (mprotect(base + from, to - from, PROT_READ | PROT_WRITE) != 0)
         return false;
-    if (to > SMALL_PAGES)
-        (void)madvise(base, round_up(to, HUGE_PAGE),
-                      MADV_HUGEPAGE); /* a wish: without it, it is only slower */
+    wish(base, from, to);
     return true;
 }
 
@@ -52,7 +66,7 @@ bool vex_huge_grow(struct vex_huge *huge, size_t size)
         return true;
     if (size > SIZE_MAX / 2 / GROWS)
         return false;
-    grown.size = round_up(size, size > SMALL_PAGES ? HUGE_PAGE : SMALL_STEP);
+    grown.size = round_up(size, STEP);
     if (grown.size <= huge->reserved) {
         if (!open_up(huge->base, huge->size, grown.size))
             return false;
@@ -104,7 +118,7 @@ bool vex_huge_settle(struct vex_huge *huge)
     page = reserve(HUGE_PAGE);
     if (page == NULL)
         return false;
-    if (!open_up(page, 0, HUGE_PAGE) ||
+    if (!open_up(page, 0, size) ||
         (memcpy(page, at, size), mremap(page, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at)) == MAP_FAILED) {
         munmap(page, HUGE_PAGE);
         return false;

@@ -299,6 +299,13 @@ int vex_vectors_sync(struct vex_vectors *vectors)
     return 0;
 }
 
+void vex_vectors_evict(struct vex_vectors *vectors)
+{
+    for (uint32_t i = 0; i < vectors->count; i++)
+        if (vectors->files[i]->df != NULL && vectors->dev->ops->evict != NULL)
+            vectors->dev->ops->evict(vectors->dev, vectors->files[i]->df);
+}
+
 uint32_t vex_vectors_stride(const struct vex_vector_params *params)
 {
     return params->kind == VEX_VECTOR_DENSE && params->size != 0

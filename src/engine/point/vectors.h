@@ -34,6 +34,7 @@ int vex_vectors_write(struct vex_vectors *vectors, uint8_t ordinal, const uint32
                       const void *data);
 int vex_vectors_reserve(struct vex_vectors *vectors); /* exclusive; before written slots become visible */
 int vex_vectors_sync(struct vex_vectors *vectors);
+void vex_vectors_evict(struct vex_vectors *vectors); /* pages of the maps leave the process; beside readers */
 /* Bytes between stored vectors of a dense name; 0 for other kinds. */
 uint32_t vex_vectors_stride(const struct vex_vector_params *params);
 /* Client's floats -> stored bytes (stride long, zero padded): normalises for cosine, converts. Returns the norm (1 if not cosine). */

@@ -537,6 +537,12 @@ void vex_heap_settle(struct vex_heap *heap)
     vex_extents_settle(&heap->extents);
 }
 
+void vex_heap_evict(struct vex_heap *heap)
+{
+    if (heap->mapped > 0)
+        (void)heap->io->ops->map_revert(heap->io, heap->file, 0, (size_t)heap->mapped, heap->base);
+}
+
 uint64_t vex_heap_length(const struct vex_heap *heap)
 {
     return heap->length;

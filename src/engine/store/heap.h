@@ -53,6 +53,8 @@ int vex_heap_sync(struct vex_heap *heap);
 void vex_heap_state(const struct vex_heap *heap, struct vex_buf *ret);
 /* A checkpoint that holds the state is durable: freed space may be reused. */
 void vex_heap_settle(struct vex_heap *heap);
+/* The pages of the map leave the process; who reads them again gets them from the page cache. Beside readers. */
+void vex_heap_evict(struct vex_heap *heap);
 uint64_t vex_heap_length(const struct vex_heap *heap);
 uint64_t vex_heap_live(const struct vex_heap *heap); /* bytes of live blobs with their heads */
 uint64_t vex_heap_freed(

@@ -318,3 +318,18 @@ void vex_table_release(struct vex_table *table)
         memset(table->dirty, 0, table->dirty_cap * sizeof *table->dirty);
     table->dirty_count = 0;
 }
+
+void vex_table_evict(struct vex_table *table)
+{
+    uint64_t clean = 0, at = 0, first, count;
+
+    while (clean < table->on_disk) {
+        bool more = vex_table_dirty_run(table, &at, &first, &count);
+        uint64_t end = more && first < table->on_disk ? first : table->on_disk;
+
+        if (end > clean)
+            (void)table->io->ops->map_revert(table->io, table->file, clean * VEX_PAGE, bytes_of(end - clean),
+                                             table->base + bytes_of(clean));
+        clean = more ? first + count : end;
+    }
+}

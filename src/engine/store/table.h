@@ -53,6 +53,9 @@ int vex_table_verify(struct vex_table *table,
                      int (*see)(void *arg, const char *page, uint64_t index, struct vex_err *err), void *arg,
                      struct vex_err *err);
 void vex_table_close(struct vex_table *table); /* drops private changes */
+/* Pages that are as in the file leave the process; who reads them again gets them from the page cache. Beside readers, with no
+ * checkpoint under way. */
+void vex_table_evict(struct vex_table *table);
 
 /* Makes items [0, count) usable. Exclusive: base may move. VEX_ENO_MEMORY. */
 int vex_table_grow(struct vex_table *table, uint64_t count);
