@@ -4,6 +4,7 @@
  * Order     Which points count (repeats, modes, filters) -> slots -> vectors, a block of the record at a time so that
  *           consecutive slots are one request -> vectors that a point keeps -> payload blobs. */
 #include "engine/collection_apply.h"
+#include "engine/collection_apply_tenant.h"
 
 #define COPY_BYTES (256u << 10)
 #define NONE       UINT32_MAX
@@ -17,6 +18,7 @@ struct target {
     uint32_t old;    /* slot of the live version, or VEX_SLOT_NONE */
     uint32_t staged; /* index, or NONE: nothing happens */
     bool skip;
+    uint16_t group; /* of a fresh version, see rows.h */
     uint64_t given; /* dense ordinals that the record brings */
     uint64_t kept;  /* dense ordinals copied from the old version */
 };
@@ -201,9 +203,58 @@ static int stage_row(struct stage *s, uint32_t i, bool fresh, uint32_t slot)
     staged->row.version = s->a->op;
     if (fresh) {
         staged->row.birth = 0; /* the old version's, or the next */
+        staged->row.group = t->group;
         staged->row.vectors = (staged->row.vectors & ~vex_apply_dense(s->a)) | t->kept | t->given;
     }
     return rc;
+}
+
+/* The tenant that the point will have: of its new payload, or where that says nothing, of what it keeps. */
+static int find_group(struct stage *s, const struct vex_path *path, uint32_t i, uint16_t *ret)
+{
+    bool keeps = s->update || s->points->merge;
+    const struct target *t = &s->targets[i];
+    const struct vex_row *old;
+    struct vex_str blob;
+    int rc;
+
+    *ret = s->update ? 0 : vex_tenant_group(path, vex_blob_payload(s->points->blobs[i]));
+    if (*ret != 0 || !keeps || t->old == VEX_SLOT_NONE)
+        return 0;
+    old = vex_rows_at(s->a->data->rows, t->old);
+    *ret = old->group;
+    if (*ret != 0)
+        return 0;
+    rc = vex_apply_blob(s->a, old, &blob); /* from before there was such an index */
+    if (rc == 0)
+        *ret = vex_tenant_group(path, vex_blob_payload(blob));
+    return rc;
+}
+
+static int take_slots(struct stage *s, uint32_t fresh)
+{
+    struct vex_apply *a = s->a;
+    const struct vex_path *path;
+    uint32_t count = 0;
+    uint16_t *groups;
+    int rc = vex_tenant_path(a->arena, a->data->config, &path);
+
+    if (rc != 0)
+        return rc;
+    if (path == NULL)
+        return vex_rows_take(a->data->rows, fresh, a->taken);
+    groups = vex_arena_try(a->arena, fresh * sizeof *groups);
+    if (groups == NULL)
+        return VEX_ENO_MEMORY;
+    for (uint32_t i = 0; i < s->points->count && rc == 0; i++) {
+        struct target *t = &s->targets[i];
+
+        if (!counts(s, i) || !wants_slot(s, t))
+            continue;
+        rc = find_group(s, path, i, &t->group);
+        groups[count++] = t->group;
+    }
+    return rc == 0 ? vex_rows_take_grouped(a->data->rows, fresh, groups, a->taken) : rc;
 }
 
 static int stage_rows(struct stage *s)
@@ -217,7 +268,7 @@ static int stage_rows(struct stage *s)
     a->taken = vex_arena_try(a->arena, ((size_t)fresh + 1) * sizeof *a->taken);
     if (a->taken == NULL)
         return VEX_ENO_MEMORY;
-    rc = fresh > 0 ? vex_rows_take(a->data->rows, fresh, a->taken) : 0;
+    rc = fresh > 0 ? take_slots(s, fresh) : 0;
     if (rc != 0)
         return rc;
     a->taken_count = a->fresh_count = fresh;

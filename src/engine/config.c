@@ -13,7 +13,15 @@
 #define FORMAT_PLAIN   2u /* vectors without settings of their graphs */
 #define FORMAT_OLD     1u /* and indexes without what is said of them beyond type and doc */
 
-enum { FLAG_PREFIX = 1, FLAG_RANGE = 2, FLAG_LOOKUP = 4, FLAG_TEXT = 8, FLAG_NESTED = 16, FLAGS_ALL = 31 };
+enum {
+    FLAG_PREFIX = 1,
+    FLAG_RANGE = 2,
+    FLAG_LOOKUP = 4,
+    FLAG_TEXT = 8,
+    FLAG_NESTED = 16,
+    FLAG_TENANT = 32,
+    FLAGS_ALL = 63
+};
 enum { TEXT_LOWERCASE = 1, TEXT_FOLDING = 2, TEXT_PHRASE = 4, TEXT_SCORING = 8, TEXT_FLAGS_ALL = 15 };
 
 #define VECTORS_MAX_TEXT "A collection holds at most %d vector names over its life"
@@ -141,10 +149,10 @@ void vex_index_params_encode(struct vex_buf *out, const struct vex_index_params 
 {
     vex_buf_add_str32(out, params->field);
     vex_buf_add_u8(out, params->type);
-    vex_buf_add_u8(out,
-                   (uint8_t)((params->prefix ? FLAG_PREFIX : 0) | (params->range ? FLAG_RANGE : 0) |
-                             (params->lookup ? FLAG_LOOKUP : 0) | (params->text != NULL ? FLAG_TEXT : 0) |
-                             (params->nested.len > 0 ? FLAG_NESTED : 0)));
+    vex_buf_add_u8(
+        out, (uint8_t)((params->prefix ? FLAG_PREFIX : 0) | (params->range ? FLAG_RANGE : 0) |
+                       (params->lookup ? FLAG_LOOKUP : 0) | (params->text != NULL ? FLAG_TEXT : 0) |
+                       (params->nested.len > 0 ? FLAG_NESTED : 0) | (params->tenant ? FLAG_TENANT : 0)));
     if (params->text != NULL)
         encode_text(out, params->text);
     if (params->nested.len > 0)
@@ -213,6 +221,7 @@ static bool decode_index(struct vex_cursor *c, struct vex_config *config, struct
     ret->prefix = (flags & FLAG_PREFIX) != 0;
     ret->range = (flags & FLAG_RANGE) != 0;
     ret->lookup = (flags & FLAG_LOOKUP) != 0;
+    ret->tenant = (flags & FLAG_TENANT) != 0;
     if ((flags & FLAG_TEXT) != 0 && !decode_text(c, config, &ret->text))
         return false;
     if ((flags & FLAG_NESTED) != 0)
@@ -274,6 +283,14 @@ const struct vex_vector_params *vex_config_ordinal(const struct vex_config *conf
     for (uint32_t i = 0; i < config->vector_count; i++)
         if (config->vectors[i].ordinal == ordinal)
             return &config->vectors[i];
+    return NULL;
+}
+
+const struct vex_index_params *vex_config_tenant(const struct vex_config *config)
+{
+    for (uint32_t i = 0; i < config->index_count; i++)
+        if (config->indexes[i].tenant)
+            return &config->indexes[i];
     return NULL;
 }
 

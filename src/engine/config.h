@@ -74,6 +74,8 @@ const struct vex_vector_params *vex_config_vector(const struct vex_config *confi
                                                   struct vex_str name); /* NULL: none */
 const struct vex_vector_params *vex_config_ordinal(const struct vex_config *config, uint8_t ordinal);
 const struct vex_index_params *vex_config_index(const struct vex_config *config, struct vex_str field);
+/* The index whose values points lie together by: the first that says so; NULL: none. */
+const struct vex_index_params *vex_config_tenant(const struct vex_config *config);
 /* Adds an index (all of params is copied) or replaces that of the same field. */
 void vex_config_set_index(struct vex_config *config, const struct vex_index_params *params);
 bool vex_config_remove_index(struct vex_config *config, struct vex_str field); /* false: there was none */

@@ -235,6 +235,13 @@ int vex_engine_drop(struct vex_engine *engine, struct vex_str tenant, struct vex
     return rc;
 }
 
+static bool same_tenants(const struct vex_config *a, const struct vex_config *b)
+{
+    const struct vex_index_params *x = vex_config_tenant(a), *y = vex_config_tenant(b);
+
+    return x == NULL || y == NULL ? x == y : vex_str_eq(x->field, y->field);
+}
+
 static bool same_vectors(const struct vex_config *a, const struct vex_config *b)
 {
     if (a->vector_count != b->vector_count)
@@ -262,8 +269,10 @@ static int alter_held(struct vex_engine *engine, struct vex_collection *collecti
         rc = vex_err_set(err, VEX_EBAD_INPUT, "A collection needs a name without NUL bytes");
     if (rc == 0)
         rc = vex_index_set_check(old, config, err);
-    /* A replay must never meet records written under another set of vectors, or filters that cut texts in another way. */
-    if (rc == 0 && (!same_vectors(old, config) || !vex_index_set_same_texts(old, config)))
+    /* A replay must never meet records written under another set of vectors, filters that cut texts in another way, or points that
+     * got their slots by another field. */
+    if (rc == 0 &&
+        (!same_vectors(old, config) || !vex_index_set_same_texts(old, config) || !same_tenants(old, config)))
         rc = vex_checkpoint_collection(collection, err);
     if (rc != 0)
         return rc;

@@ -32,7 +32,7 @@ COLLECTION, DIM, IDS_PER_WORKER, BATCH_MAX, NEAREST = "crash", 8, 400, 40, 10
 
 INDEXES = {
     "tag": models.PayloadSchemaType.INTEGER,
-    "worker": models.PayloadSchemaType.KEYWORD,
+    "worker": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
     "set": models.PayloadSchemaType.FLOAT,
     "batch": models.PayloadSchemaType.BOOL,
     "text": models.TextIndexParams(type=models.TextIndexType.TEXT, tokenizer=models.TokenizerType.WORD, stemmer=models.SnowballParams(type=models.Snowball.SNOWBALL, language=models.SnowballLanguage.ENGLISH)),

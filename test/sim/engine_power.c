@@ -105,6 +105,7 @@ static bool step_index(struct kit *kit, struct state *state, int name, int key)
     int rc;
 
     state->indexes[name] ^= 1u << key;
+    params.tenant = key == 0; /* slots of points depend on it */
     if (collection == NULL)
         return false;
     rc = vex_engine_alter(kit->engine, collection, vex_str("", 0), has ? kit_remove_index : kit_add_index,

@@ -48,6 +48,7 @@ static void keyword_and_integer(void)
     Qdrant__KeywordIndexParams keyword = QDRANT__KEYWORD_INDEX_PARAMS__INIT;
     Qdrant__KeywordPrefixParams prefix = QDRANT__KEYWORD_PREFIX_PARAMS__INIT;
     Qdrant__IntegerIndexParams integer = QDRANT__INTEGER_INDEX_PARAMS__INIT;
+    Qdrant__UuidIndexParams uuid = QDRANT__UUID_INDEX_PARAMS__INIT;
     struct vex_index_params out;
 
     in.field_name = "f";
@@ -56,7 +57,16 @@ static void keyword_and_integer(void)
     params.keyword_index_params = &keyword;
     CU_ASSERT(lower(call, &in, &out) == 0 && !out.prefix);
     keyword.prefix = &prefix;
-    CU_ASSERT(lower(call, &in, &out) == 0 && out.prefix);
+    CU_ASSERT(lower(call, &in, &out) == 0 && out.prefix && !out.tenant);
+    keyword.has_is_tenant = true;
+    CU_ASSERT(lower(call, &in, &out) == 0 && !out.tenant);
+    keyword.is_tenant = true;
+    CU_ASSERT(lower(call, &in, &out) == 0 && out.tenant);
+    params.index_params_case = QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_UUID_INDEX_PARAMS;
+    params.uuid_index_params = &uuid;
+    CU_ASSERT(lower(call, &in, &out) == 0 && !out.tenant);
+    uuid.has_is_tenant = uuid.is_tenant = true;
+    CU_ASSERT(lower(call, &in, &out) == 0 && out.tenant);
     params.index_params_case = QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_INTEGER_INDEX_PARAMS;
     params.integer_index_params = &integer;
     CU_ASSERT(lower(call, &in, &out) == 0 && out.lookup && out.range);

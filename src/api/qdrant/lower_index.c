@@ -122,6 +122,10 @@ static int lower_params(struct vex_call *call, const Qdrant__PayloadIndexParams 
     switch (in->index_params_case) {
     case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_KEYWORD_INDEX_PARAMS:
         ret->prefix = in->keyword_index_params->prefix != NULL;
+        ret->tenant = in->keyword_index_params->has_is_tenant && in->keyword_index_params->is_tenant;
+        return 0;
+    case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_UUID_INDEX_PARAMS:
+        ret->tenant = in->uuid_index_params->has_is_tenant && in->uuid_index_params->is_tenant;
         return 0;
     case QDRANT__PAYLOAD_INDEX_PARAMS__INDEX_PARAMS_INTEGER_INDEX_PARAMS:
         ret->lookup = !in->integer_index_params->has_lookup || in->integer_index_params->lookup;

@@ -32,6 +32,7 @@ struct vex_index_params {
     struct vex_str field;
     uint8_t type;                 /* enum vex_index_type */
     bool prefix;                  /* KEYWORD: keeps its keys in order */
+    bool tenant;                  /* points of one value are to lie together */
     bool range, lookup;           /* INTEGER: what it may be asked for; true when nothing was said */
     struct vex_text_params *text; /* TEXT; NULL: the defaults */
     struct vex_str nested;        /* the array whose elements are separate entries, as a path; empty: none */

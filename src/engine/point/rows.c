@@ -1,9 +1,9 @@
 /* Rows: see rows.h.
  *
  * Role      Row states, bitmaps, taking slots, publishing, checkpoints. The map from ids is in rows_ids.c,
- *           orders are in rows_order.c.
+ *           orders are in rows_order.c, slots of groups in rows_extents.c.
  * Lock      As in rows.h.
- * Invariant A slot below `end` is in exactly one of: live, dying, free, taken by the writer. */
+ * Invariant A slot below `end` is in exactly one of: live, dying, free, kept for a group, taken by the writer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,11 +41,11 @@ static size_t grown(size_t words, size_t need)
     return words + words / 2 > need ? words + words / 2 : need;
 }
 
-static int reserve_free(struct vex_rows *rows, uint64_t slots)
+int vex_rows_free_reserve(struct vex_rows *rows, uint64_t slots)
 {
     size_t need = words_for(slots);
     if (need <= rows->free_words)
-        return 0;
+        return vex_rows_extents_reserve(rows);
     size_t want = grown(rows->free_words, need);
     uint64_t *wide = widen(rows->free, rows->free_words, want);
     if (wide == NULL)
@@ -53,7 +53,7 @@ static int reserve_free(struct vex_rows *rows, uint64_t slots)
     vex_mem_free(rows->free);
     rows->free = wide;
     rows->free_words = want;
-    return 0;
+    return vex_rows_extents_reserve(rows);
 }
 
 /* All bitmaps or none: they have one width. */
@@ -166,6 +166,8 @@ static int load_page(void *arg, const char *page, uint64_t index, struct vex_err
         if (fault != NULL)
             return vex_err_set(err, VEX_ECORRUPT, "%s: row %llu has %s", rows->table.path,
                                (unsigned long long)first + i, fault);
+        if (row[i].group != 0)
+            vex_rows_extents_found(rows, row[i].group, row[i].state == VEX_ROW_LIVE);
         if (row[i].state != VEX_ROW_LIVE)
             continue;
         live |= UINT64_C(1) << i;
@@ -194,7 +196,7 @@ static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struc
     if (sizes->slots > VEX_SLOTS_MAX || sizes->slots > vex_table_capacity(&rows->table) ||
         sizes->live > sizes->slots)
         return vex_err_set(err, VEX_ECORRUPT, "%s: its sizes in the manifest do not fit", path);
-    if (reserve_bitmaps(rows, sizes->slots) != 0 || reserve_free(rows, sizes->slots) != 0)
+    if (reserve_bitmaps(rows, sizes->slots) != 0 || vex_rows_free_reserve(rows, sizes->slots) != 0)
         return vex_err_set(err, VEX_ENO_MEMORY, "no memory for %s", path);
     rows->births = sizes->births;
     rows->slots = rows->end = (uint32_t)sizes->slots;
@@ -202,6 +204,10 @@ static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struc
     if (r == 0 && rows->live_count != sizes->live)
         return vex_err_set(err, VEX_ECORRUPT, "%s has %llu live rows, the manifest says %llu", path,
                            (unsigned long long)rows->live_count, (unsigned long long)sizes->live);
+    if (r == 0 && vex_rows_extents_reserve(rows) != 0)
+        return vex_err_set(err, VEX_ENO_MEMORY, "no memory for %s", path);
+    if (r == 0)
+        vex_rows_extents_settle(rows);
     return r;
 }
 
@@ -242,6 +248,7 @@ void vex_rows_close(struct vex_rows *rows)
     vex_mem_free(rows->live);
     vex_mem_free(rows->dying);
     vex_mem_free(rows->free);
+    vex_rows_extents_done(rows);
     for (size_t i = 0; i < VEX_VECTORS_MAX; i++)
         vex_mem_free(rows->present[i]);
     vex_mem_free(rows);
@@ -291,6 +298,11 @@ uint64_t vex_rows_present_count(const struct vex_rows *rows, uint32_t ordinal)
     return ordinal < VEX_VECTORS_MAX ? rows->present_count[ordinal] : 0;
 }
 
+uint64_t vex_rows_unused(const struct vex_rows *rows)
+{
+    return rows->free_count + rows->extents.kept;
+}
+
 /* First of `count` consecutive free slots. */
 static bool find_run(const struct vex_rows *rows, uint32_t count, uint32_t *ret)
 {
@@ -330,7 +342,7 @@ static void take_free(struct vex_rows *rows, uint32_t from, uint32_t count, uint
         rows->free_from++;
 }
 
-int vex_rows_take(struct vex_rows *rows, uint32_t count, uint32_t *ret_slots)
+int vex_rows_take_plain(struct vex_rows *rows, uint32_t count, uint32_t *ret_slots)
 {
     uint32_t reuse = rows->free_count < count ? (uint32_t)rows->free_count : count, from = 0;
 
@@ -341,7 +353,7 @@ int vex_rows_take(struct vex_rows *rows, uint32_t count, uint32_t *ret_slots)
         reuse = 0;
     if (count - reuse > VEX_SLOTS_MAX - rows->end)
         return VEX_ETOO_LARGE;
-    int r = reserve_free(rows, (uint64_t)rows->end + count - reuse);
+    int r = vex_rows_free_reserve(rows, (uint64_t)rows->end + count - reuse);
     if (r != 0)
         return r;
     take_free(rows, from, reuse, ret_slots);
@@ -350,14 +362,33 @@ int vex_rows_take(struct vex_rows *rows, uint32_t count, uint32_t *ret_slots)
     return 0;
 }
 
+int vex_rows_take(struct vex_rows *rows, uint32_t count, uint32_t *ret_slots)
+{
+    /* Who asks here knows of no groups: nothing is kept for any. */
+    if (rows->extents.kept > 0)
+        vex_rows_extents_release(rows);
+    int r = vex_rows_take_plain(rows, count, ret_slots);
+    if (r == 0)
+        vex_rows_extents_note_plain(rows, count, ret_slots);
+    return r;
+}
+
+void vex_rows_give_back(struct vex_rows *rows, uint32_t slot)
+{
+    if (slot + 1 == rows->end && rows->end > rows->slots)
+        rows->end--;
+    else
+        give_back(rows, slot);
+}
+
 void vex_rows_untake(struct vex_rows *rows, uint32_t count, const uint32_t *slots)
 {
-    for (uint32_t i = count; i-- > 0;) {
-        if (slots[i] + 1 == rows->end && rows->end > rows->slots)
-            rows->end--;
-        else
-            give_back(rows, slots[i]);
+    if (rows->extents.groups != NULL) {
+        vex_rows_extents_untake(rows, count, slots);
+        return;
     }
+    for (uint32_t i = count; i-- > 0;)
+        vex_rows_give_back(rows, slots[i]);
 }
 
 int vex_rows_reserve(struct vex_rows *rows, uint32_t slots, uint32_t more)
@@ -366,7 +397,7 @@ int vex_rows_reserve(struct vex_rows *rows, uint32_t slots, uint32_t more)
     if (r == 0)
         r = reserve_bitmaps(rows, slots);
     if (r == 0)
-        r = reserve_free(rows, slots);
+        r = vex_rows_free_reserve(rows, slots);
     if (r == 0)
         r = vex_rows_ids_reserve(rows, rows->live_count + more);
     if (r == 0)
@@ -381,6 +412,7 @@ static void bury(struct vex_rows *rows, uint32_t slot)
     vex_bit_clear(rows->live, slot);
     vex_bit_set(rows->dying, slot);
     clear_present(rows, slot, row->vectors);
+    vex_rows_extents_count(rows, row->group, false);
     rows->live_count--;
 }
 
@@ -402,7 +434,9 @@ uint32_t vex_rows_publish(struct vex_rows *rows, uint32_t slot, const struct vex
     vex_rows_touch(rows);
     *at = *row;
     at->state = VEX_ROW_LIVE;
-    at->reserved = 0;
+    if (rows->extents.groups == NULL)
+        at->group = 0; /* taken without regard to groups */
+    vex_rows_extents_count(rows, at->group, true);
     struct vex_id id = vex_rows_id(rows, slot);
     uint32_t older = vex_rows_ids_put(rows, &id, slot);
 
@@ -451,6 +485,7 @@ void vex_rows_delete(struct vex_rows *rows, uint32_t slot)
 uint32_t vex_rows_tables(struct vex_rows *rows, struct vex_table *ret[4])
 {
     vex_rows_ids_settle(rows);
+    vex_rows_extents_mark(rows);
     ret[0] = &rows->table;
     ret[1] = &rows->ids;
     return 2;
@@ -477,10 +512,19 @@ void vex_rows_settle(struct vex_rows *rows)
         give_back(rows, slot);
         any = true;
     }
-    if (!any)
-        return;
-    memset(rows->dying, 0, rows->words * sizeof *rows->dying);
-    vex_rows_orders_purge(rows);
+    if (any) {
+        memset(rows->dying, 0, rows->words * sizeof *rows->dying);
+        vex_rows_orders_purge(rows);
+    }
+    vex_rows_extents_settle(rows);
+}
+
+/* A map of ids that is not settled may be written by readers. */
+void vex_rows_evict(struct vex_rows *rows)
+{
+    vex_table_evict(&rows->table);
+    if (atomic_load(&rows->ids_settled))
+        vex_table_evict(&rows->ids);
 }
 
 /* NULL, or what is wrong with a slot. */
@@ -527,5 +571,6 @@ int vex_rows_check(struct vex_rows *rows, struct vex_err *err)
         return vex_err_set(err, VEX_ECORRUPT, "%s: %llu ids for %llu rows", rows->ids.path,
                            (unsigned long long)vex_rows_ids_count(rows),
                            (unsigned long long)rows->live_count);
-    return vex_rows_orders_check(rows, err);
+    int r = vex_rows_extents_check(rows, err);
+    return r != 0 ? r : vex_rows_orders_check(rows, err);
 }

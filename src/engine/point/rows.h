@@ -34,7 +34,7 @@ struct vex_row {
     uint32_t check;   /* crc32c over its dense vectors as stored, by ordinal */
     uint8_t state;    /* enum vex_row_state */
     uint8_t id_kind;  /* enum vex_id_kind */
-    uint16_t reserved;
+    uint16_t group;   /* points that are to lie together; 0: none. Kept when the row is no longer live */
 };
 _Static_assert(sizeof(struct vex_row) == 64, "a row is one cache line");
 
@@ -72,9 +72,13 @@ uint64_t vex_rows_stamp(const struct vex_rows *rows);
 void vex_rows_touch(struct vex_rows *rows); /* exclusive */
 
 /* Writer: takes `count` slots for new versions, ascending, preferring a contiguous run when count is large;
- * they are not visible yet. VEX_ENO_MEMORY, VEX_ETOO_LARGE (no slots left). vex_rows_untake gives back slots
- * that were not published. */
+ * they are not visible yet. VEX_ENO_MEMORY, VEX_ETOO_LARGE (no slots left). */
 int vex_rows_take(struct vex_rows *rows, uint32_t count, uint32_t *ret_slots);
+/* The same for points of groups (struct vex_row; 0: of none): those of a group get slots near each other, in no order. Which,
+ * depends on what the last checkpoint holds and on what was done since, on nothing else. */
+int vex_rows_take_grouped(struct vex_rows *rows, uint32_t count, const uint16_t *groups, uint32_t *ret_slots);
+uint64_t vex_rows_unused(const struct vex_rows *rows); /* slots that may be taken, or are kept for groups */
+/* Gives back what was not published, as if it had not been taken: with groups the last take, whole. */
 void vex_rows_untake(struct vex_rows *rows, uint32_t count, const uint32_t *slots);
 
 /* Exclusive. Room for publishing slots below `slots` and `more` ids, so that what follows can't fail. */
@@ -112,6 +116,8 @@ bool vex_rows_walk_among(struct vex_rows_walk *walk, const uint64_t *bits, uint3
 uint32_t vex_rows_tables(struct vex_rows *rows, struct vex_table *ret[4]);
 void vex_rows_sizes(const struct vex_rows *rows, struct vex_rows_sizes *ret);
 void vex_rows_settle(struct vex_rows *rows);
+/* Pages of the tables that are as in the files leave the process. Shared lock, and nobody writes or takes a checkpoint. */
+void vex_rows_evict(struct vex_rows *rows);
 /* Self-check of every invariant; for tests and `vexctl verify`. */
 int vex_rows_check(struct vex_rows *rows, struct vex_err *err);
 

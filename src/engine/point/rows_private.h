@@ -1,5 +1,5 @@
-/* Inside of struct vex_rows, shared by rows.c (state and slots), rows_ids.c (the map from ids) and
- * rows_order.c (orders). */
+/* Inside of struct vex_rows, shared by rows.c (state and slots), rows_ids.c (the map from ids), rows_order.c (orders) and
+ * rows_extents.c (slots of groups). */
 #ifndef VEX_ENGINE_POINT_ROWS_PRIVATE_H
 #define VEX_ENGINE_POINT_ROWS_PRIVATE_H
 
@@ -20,6 +20,35 @@ struct vex_ordered {
     uint32_t *main, *tail;
     size_t main_count, tail_count, tail_cap;
     size_t tail_sorted; /* of the tail, how many are in order; the rest has come since the last walk */
+};
+
+#define VEX_GROUPS (UINT16_MAX + 1u) /* place 0 is of no group */
+
+struct vex_group {
+    uint32_t first;  /* of its kept slots, ascending in each extent; VEX_SLOT_NONE */
+    uint32_t last;   /* slot of its latest extent, or VEX_SLOT_NONE */
+    uint32_t live;   /* rows */
+    uint32_t wanted; /* zero but while slots are taken or collected */
+};
+
+/* A run of slots that a group got. */
+struct vex_extent {
+    uint32_t first, count;
+    uint32_t index;  /* of the point that it was opened for */
+    uint32_t before; /* the group's `last` until then */
+    uint16_t group;
+    bool at_end; /* from behind all slots, else from the free ones */
+};
+
+/* Slots kept for groups: neither free nor taken. See rows_extents.c. */
+struct vex_extents {
+    struct vex_group *groups; /* VEX_GROUPS of them; NULL: no row has had a group */
+    uint32_t *links; /* of a kept slot the next of its group; of a taken one its group, see rows_extents.c */
+    size_t link_count;
+    uint64_t kept;
+    uint32_t from, from_before; /* where the search for free runs goes on; until the last take */
+    struct vex_extent *opened;  /* by the last take */
+    uint32_t opened_count, opened_cap;
 };
 
 struct vex_rows {
@@ -47,6 +76,7 @@ struct vex_rows {
     size_t free_words; /* covers `end` */
     uint64_t free_count;
     size_t free_from; /* no free slot in words below */
+    struct vex_extents extents;
 
     struct vex_ordered order[VEX_ORDER_COUNT];
 };
@@ -88,6 +118,33 @@ static inline uint32_t vex_bit_next(const uint64_t *bits, size_t words, uint32_t
     }
     return (uint32_t)(word * 64 + (size_t)__builtin_ctzll(rest));
 }
+
+/* rows.c */
+int vex_rows_free_reserve(struct vex_rows *rows, uint64_t slots); /* room in the bitmap of free slots */
+int vex_rows_take_plain(struct vex_rows *rows, uint32_t count, uint32_t *ret_slots);
+void vex_rows_give_back(struct vex_rows *rows, uint32_t slot); /* becomes free, or the end moves back */
+
+/* rows_extents.c */
+void vex_rows_extents_done(struct vex_rows *rows);
+/* A row of a group, found at opening or changed. */
+void vex_rows_extents_found(struct vex_rows *rows, uint16_t group, bool live);
+static inline void vex_rows_extents_count(struct vex_rows *rows, uint16_t group, bool born)
+{
+    if (group != 0)
+        rows->extents.groups[group].live += born ? 1u : UINT32_MAX;
+}
+/* As far as the bitmap of free slots reaches. VEX_ENO_MEMORY. */
+int vex_rows_extents_reserve(struct vex_rows *rows);
+/* Kept slots become free ones. */
+void vex_rows_extents_release(struct vex_rows *rows);
+/* A take begins with slots without regard to groups. */
+void vex_rows_extents_note_plain(struct vex_rows *rows, uint32_t count, const uint32_t *slots);
+void vex_rows_extents_untake(struct vex_rows *rows, uint32_t count, const uint32_t *slots);
+/* Before a checkpoint: the rows of kept slots say whose they are. */
+void vex_rows_extents_mark(struct vex_rows *rows);
+/* The rows are those of the checkpoint and no slot is taken: what is kept from here on depends on the rows alone. */
+void vex_rows_extents_settle(struct vex_rows *rows);
+int vex_rows_extents_check(const struct vex_rows *rows, struct vex_err *err);
 
 /* rows_ids.c */
 /* Room for `count` ids. VEX_ENO_MEMORY; then nothing has changed. */
