@@ -54,7 +54,7 @@ static inline void bench_open(struct bench *b, const char *parent)
     struct vex_vector_params params = {.name = VEX_STR(""), .size = DIMENSIONS, .distance = VEX_DISTANCE_L2};
     bool created;
     const char *device = getenv("VEX_BENCH_DEVICE");
-    *b = (struct bench){.pool = vex_pool_new(2, 1024, "bench")};
+    *b = (struct bench){.pool = vex_pool_new(1, 1024, "bench")};
     must(vex_dev_choose(device != NULL ? device : "embedded", &b->dev, &err), &err, "device");
     snprintf(b->dir, sizeof b->dir, "%s/vex-bench-XXXXXX", parent != NULL ? parent : "/tmp");
     if (mkdtemp(b->dir) == NULL)

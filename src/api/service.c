@@ -20,6 +20,7 @@
 _Static_assert(sizeof COMMIT == 41, "a commit has 40 hex digits");
 
 #define DRAIN_POLL_NS 1000000
+#define LONG_NS       10000000 /* calls from here on leave a worker to the others */
 
 struct vex_service *vex_service_new(const struct vex_service_options *options)
 {
@@ -87,18 +88,24 @@ static void run_on_worker(struct vex_task *task)
     run_here(call->service, call);
 }
 
-static bool wants_worker(struct vex_service *service, struct vex_call *call)
+/* False: the call runs here. What waits may wait long. */
+static bool wants_worker(struct vex_service *service, struct vex_call *call, enum vex_task_kind *ret)
 {
     const struct vex_operation *operation = call->operation;
+    uint64_t ns = UINT64_MAX;
 
-    if (operation->mode == VEX_RUN_BLOCKING)
-        return true;
-    return operation->mode == VEX_RUN_READ && operation->cost != NULL &&
-           operation->cost(service, call) > service->options.inline_ns;
+    if (operation->mode == VEX_RUN_READ)
+        ns = operation->cost != NULL ? operation->cost(service, call) : 0;
+    else if (operation->mode != VEX_RUN_BLOCKING)
+        ns = 0;
+    *ret = ns < LONG_NS ? VEX_TASK_SHORT : VEX_TASK_LONG;
+    return ns > service->options.inline_ns;
 }
 
 void vex_service_run(struct vex_service *service, struct vex_call *call)
 {
+    enum vex_task_kind kind;
+
     call->code = 0;
     call->err.code = 0;
     call->service = service;
@@ -110,12 +117,12 @@ void vex_service_run(struct vex_service *service, struct vex_call *call)
         vex_call_finish(call, vex_err_set(&call->err, VEX_EUNAVAILABLE, "the server is shutting down"));
         return;
     }
-    if (!wants_worker(service, call)) {
+    if (!wants_worker(service, call, &kind)) {
         run_here(service, call);
         return;
     }
     call->task.run = run_on_worker;
-    if (!vex_pool_try(service->options.pool, &call->task))
+    if (!vex_pool_try(service->options.pool, &call->task, kind))
         vex_call_finish(call,
                         vex_err_set(&call->err, VEX_EUNAVAILABLE, "too many calls are waiting, try again"));
 }

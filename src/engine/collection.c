@@ -27,6 +27,7 @@ static void init_locks(struct vex_collection *collection)
     /* A stream of readers must not keep the writer out. */
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&collection->gate, &attr);
     pthread_rwlock_init(&collection->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&collection->open_lock, NULL);
@@ -89,6 +90,7 @@ static void destroy(struct vex_collection *collection)
     }
     vex_config_unref(collection->config);
     vex_arena_done(&collection->arena);
+    pthread_rwlock_destroy(&collection->gate);
     pthread_rwlock_destroy(&collection->lock);
     pthread_mutex_destroy(&collection->open_lock);
     pthread_mutex_destroy(&collection->queue_lock);
@@ -259,7 +261,7 @@ int vex_collection_reconfigure(struct vex_collection *collection, struct vex_err
         return 0;
     config = vex_collection_config(collection);
     indexes = vex_index_change_new(collection->data.indexes, config);
-    pthread_rwlock_wrlock(&collection->lock);
+    vex_collection_write_begin(collection);
     rc = vex_vectors_configure(collection->data.vectors, config, err);
     if (rc == 0) {
         struct vex_config *old = collection->data.config;
@@ -270,7 +272,7 @@ int vex_collection_reconfigure(struct vex_collection *collection, struct vex_err
         vex_graph_set_configure(collection->data.graphs, collection->data.config);
         vex_graph_set_look(collection->data.graphs, vex_rows_live_count(collection->data.rows));
     }
-    pthread_rwlock_unlock(&collection->lock);
+    vex_collection_write_end(collection);
     vex_index_change_free(indexes);
     vex_config_unref(config);
     return rc;
@@ -373,10 +375,10 @@ static int open_locked(struct vex_collection *collection, struct vex_err *err)
         atomic_store(&collection->next_op, manifest.next_op);
     if (!collection->engine->recovering)
         vex_graph_set_load(data.graphs, &data);
-    pthread_rwlock_wrlock(&collection->lock);
+    vex_collection_write_begin(collection);
     collection->data = data;
     atomic_store(&collection->open, true);
-    pthread_rwlock_unlock(&collection->lock);
+    vex_collection_write_end(collection);
     vex_metric_add(VEX_METRIC_OPEN_COLLECTIONS, 1);
     /* Recovery may change points and indexes still; it begins at its end. */
     if (!collection->engine->recovering) {
@@ -407,6 +409,8 @@ int vex_collection_read_begin(struct vex_collection *collection, struct vex_coll
 
     if (rc != 0)
         return rc;
+    if (vex_pool_in_long_task())
+        pthread_rwlock_rdlock(&collection->gate);
     pthread_rwlock_rdlock(&collection->lock);
     *ret = collection->data;
     return 0;
@@ -415,6 +419,20 @@ int vex_collection_read_begin(struct vex_collection *collection, struct vex_coll
 void vex_collection_read_end(struct vex_collection *collection)
 {
     pthread_rwlock_unlock(&collection->lock);
+    if (vex_pool_in_long_task())
+        pthread_rwlock_unlock(&collection->gate);
+}
+
+void vex_collection_write_begin(struct vex_collection *collection)
+{
+    pthread_rwlock_wrlock(&collection->gate);
+    pthread_rwlock_wrlock(&collection->lock);
+}
+
+void vex_collection_write_end(struct vex_collection *collection)
+{
+    pthread_rwlock_unlock(&collection->lock);
+    pthread_rwlock_unlock(&collection->gate);
 }
 
 struct vex_value vex_collection_payload(const struct vex_collection_data *data, uint32_t slot)

@@ -97,7 +97,7 @@ static int publish(struct vex_apply *a)
     if (rc != 0)
         return rc;
     if (!a->locked) {
-        pthread_rwlock_wrlock(&a->collection->lock);
+        vex_collection_write_begin(a->collection);
         a->locked = true;
     }
     rc = reserve(a);
@@ -515,7 +515,7 @@ int vex_apply(struct vex_collection *collection, const void *body, size_t len, u
     else
         rc = apply_all(&a, &record, op, check, at, results, code);
     if (a.locked)
-        pthread_rwlock_unlock(&collection->lock);
+        vex_collection_write_end(collection);
     vex_buf_done(&a.scratch);
     vex_arena_done(&collection->arena);
     if (rc == 0 || is_transient(rc))

@@ -223,13 +223,15 @@ int vex_checkpoint_collection(struct vex_collection *collection, struct vex_err 
         rc = write_checkpoint(collection, err);
     if (rc != 0)
         return rc;
-    pthread_rwlock_wrlock(&collection->lock);
+    vex_collection_write_begin(collection);
     vex_rows_settle(collection->data.rows);
     vex_heap_settle(collection->data.heap);
-    pthread_rwlock_unlock(&collection->lock);
+    vex_collection_write_end(collection);
+    vex_collection_worked(collection, collection->dirty_bytes);
     covered(collection);
     vex_metric_add(VEX_METRIC_CHECKPOINTS, 1);
     vex_index_set_checkpointed(collection->data.indexes);
     vex_engine_release_log(engine);
+    vex_collection_work_ended(collection);
     return 0;
 }

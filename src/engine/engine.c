@@ -122,6 +122,7 @@ static void tick(struct vex_engine *engine)
         vex_collection_unref(all[i]);
     }
     vex_mem_free(all);
+    vex_engine_evict(engine);
     if (!catalog_is_due(engine) || vex_wal_read_only(engine->wal))
         return;
     if (vex_engine_save_catalog(engine, &err) == 0)

@@ -217,7 +217,7 @@ void vex_graph_file_verify(struct vex_graph_set *set, uint8_t ordinal)
     if (file == NULL)
         return;
     rc = vex_graph_verify_piece(io, file, &verifier, &done, &err);
-    pthread_rwlock_wrlock(&set->collection->lock);
+    vex_collection_write_begin(set->collection);
     entry = vex_graph_set_find(set, ordinal);
     ours = entry != NULL && entry->now.file == file;
     if (ours && rc != 0) {
@@ -229,7 +229,7 @@ void vex_graph_file_verify(struct vex_graph_set *set, uint8_t ordinal)
             entry->now.file = NULL;
         }
     }
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_write_end(set->collection);
     if (ours && rc != 0)
         refuse(set, ordinal, &err);
 }

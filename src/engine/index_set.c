@@ -477,9 +477,9 @@ static void merge_runs(struct vex_index_set *set)
     for (uint32_t i = 0; i < set->count; i++) {
         if (!set->entries[i]->ready || !vex_index_prepare(set->entries[i]->index))
             continue;
-        pthread_rwlock_wrlock(&set->collection->lock);
+        vex_collection_write_begin(set->collection);
         vex_index_publish(set->entries[i]->index);
-        pthread_rwlock_unlock(&set->collection->lock);
+        vex_collection_write_end(set->collection);
     }
 }
 
@@ -517,9 +517,9 @@ void vex_index_set_follow(struct vex_index_set *set, size_t spare)
         if (set->entries[i]->ready)
             set->entries[i]->changed += set->note_count;
     while (set->note_count > 0) {
-        pthread_rwlock_wrlock(&set->collection->lock);
+        vex_collection_write_begin(set->collection);
         since += follow_piece(&f);
-        pthread_rwlock_unlock(&set->collection->lock);
+        vex_collection_write_end(set->collection);
         if (since >= MERGE_EVERY || set->note_count == 0) {
             merge_runs(set);
             since = 0;

@@ -98,7 +98,8 @@ static void load_next(struct vex_index_set *set)
 
 /* ---- scanning ---- */
 
-static void scan_slot(struct vex_index_set *set, uint32_t slot)
+/* Returns the bytes that were read. */
+static uint64_t scan_slot(struct vex_index_set *set, uint32_t slot)
 {
     const struct vex_collection_data *data = &set->collection->data;
     const struct vex_row *row = vex_rows_at(data->rows, slot);
@@ -122,6 +123,7 @@ static void scan_slot(struct vex_index_set *set, uint32_t slot)
         read = true;
         vex_index_add(entry->index, slot, payload);
     }
+    return sizeof *row + (read ? row->blob_len : 0);
 }
 
 static void merge_runs(struct vex_index_set *set)
@@ -148,15 +150,16 @@ static void scan_piece(struct vex_index_set *set)
 {
     struct vex_io *io = set->collection->engine->io;
     struct vex_index_pass *pass = &set->pass;
-    uint64_t begin = vex_io_monotonic_ns(io);
+    uint64_t begin = vex_io_monotonic_ns(io), bytes = 0;
 
     piece_begin(set);
     while (pass->at < pass->end) {
-        scan_slot(set, pass->at++);
+        bytes += scan_slot(set, pass->at++);
         if (pass->at % PIECE_LOOK == 0 && vex_io_monotonic_ns(io) - begin >= PIECE_NS)
             break;
     }
     piece_end(set);
+    vex_collection_worked(set->collection, bytes);
     merge_runs(set);
     note_progress(set);
     if (pass->at == pass->end)
@@ -253,7 +256,7 @@ static void finish_entry(struct vex_index_set *set, struct vex_index_entry *entr
 
 static void publish(struct vex_index_set *set)
 {
-    pthread_rwlock_wrlock(&set->collection->lock);
+    vex_collection_write_begin(set->collection);
     for (uint32_t i = 0; i < set->pass.count; i++) {
         struct vex_index_entry *entry = set->pass.entries[i];
 
@@ -265,7 +268,7 @@ static void publish(struct vex_index_set *set)
         atomic_fetch_sub(&set->filling, 1);
         atomic_fetch_add(&set->ready, 1);
     }
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_write_end(set->collection);
     pthread_mutex_lock(&set->work.lock);
     for (uint32_t i = 0; i < set->pass.count; i++) {
         struct vex_index_entry *entry = set->pass.entries[i];
@@ -291,6 +294,7 @@ static void finish(struct vex_index_set *set)
     publish(set);
     vex_collection_release(set->collection);
     pass_end(set);
+    vex_collection_work_ended(set->collection);
 }
 
 static void redo(struct vex_index_set *set)

@@ -4,6 +4,8 @@
  *     change_lock  >  collection's writer slot  >  collection's lock  >  log mutex  >  catalog_lock, queue_lock  >  dirty_lock
  * change_lock      one change of the catalog at a time; held while the log is waited for
  * writer slot      `busy`: one thread applies, checkpoints or alters a collection
+ * collection's     its gate, then its lock. Whoever waits for the lock exclusive keeps every reader out: so long reads and writers meet at
+ * lock             the gate, and short reads pass by
  * catalog_lock     short: the catalog in memory
  * queue_lock       short: a collection's queue, flags and configuration pointer
  * dirty_lock       short: the list of collections whose records the log must keep */
@@ -48,6 +50,8 @@ struct vex_engine {
     pthread_cond_t timer_wake;
     pthread_t timer;
     bool timer_runs, stopping;
+    _Atomic bool memory_due;   /* of some collection */
+    uint64_t memory_looked_at; /* the timer's; 0: not begun */
 
     bool recovering;    /* only the opening thread is here */
     uint64_t first_seq; /* first record found by recovery */
@@ -93,6 +97,7 @@ struct vex_collection {
     _Atomic int refused; /* VEX_E*, or 0 */
     char *refused_text;  /* set before `refused`, never changed after */
 
+    pthread_rwlock_t gate; /* of long reads and writers: taken before the lock */
     pthread_rwlock_t lock;
     pthread_mutex_t open_lock; /* one opens */
     _Atomic bool open;         /* set under lock exclusive */
@@ -122,6 +127,11 @@ struct vex_collection {
     uint64_t dirty_first; /* first record not covered by a checkpoint; 0: none */
     uint64_t dirty_since;
     struct vex_collection *dirty_next, **dirty_link;
+
+    /* collection_memory.c */
+    _Atomic uint64_t worked; /* bytes of files that bulk work went through since memory was given back */
+    _Atomic bool memory_due, memory_queued;
+    struct vex_task memory_task;
 };
 
 /* collection.c */
@@ -130,6 +140,9 @@ struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id
                                           uint64_t created_us, struct vex_config *config);
 bool vex_collection_try_ref(struct vex_collection *collection); /* false: it is dying */
 int vex_collection_open(struct vex_collection *collection, struct vex_err *err);
+/* The lock, exclusive. Waits for long reads at the gate, so that short ones go on meanwhile; then for those, which are short. */
+void vex_collection_write_begin(struct vex_collection *collection);
+void vex_collection_write_end(struct vex_collection *collection);
 /* Marks it as damaged; the first reason stays. */
 void vex_collection_refuse(struct vex_collection *collection, const char *text);
 void vex_collection_log_refusal(struct vex_collection *collection);
@@ -178,6 +191,13 @@ void vex_dirty_add(struct vex_collection *collection, uint64_t seq);
 void vex_dirty_forget(struct vex_collection *collection);
 void vex_dirty_later(struct vex_collection *collection); /* its checkpoint failed: not at once again */
 void vex_engine_release_log(struct vex_engine *engine);
+
+/* collection_memory.c: any thread, any lock. */
+/* Work in the background went through so many bytes of the collection's files. */
+void vex_collection_worked(struct vex_collection *collection, uint64_t bytes);
+/* It has ended for now: if it was much, the memory that it leaves behind goes back to the system soon. */
+void vex_collection_work_ended(struct vex_collection *collection);
+void vex_engine_evict(struct vex_engine *engine); /* the timer's */
 
 /* engine_catalog.c */
 int vex_engine_log_change(struct vex_engine *engine, enum vex_change kind, struct vex_buf *body,

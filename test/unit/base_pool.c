@@ -1,4 +1,4 @@
-/* Worker pool: all runs once, the bound holds, the end waits. */
+/* Worker pool: all runs once, bounds hold, kinds leave room to each other, shared work is done, the end waits. */
 #define _GNU_SOURCE /* pthread_getname_np */
 #include "base/pool.h"
 
@@ -51,6 +51,15 @@ struct gate {
     char name[32];
 };
 
+static void pass(struct vex_task *task);
+
+static void gate_init(struct gate *gate)
+{
+    *gate = (struct gate){.task = {.run = pass}};
+    pthread_mutex_init(&gate->lock, NULL);
+    pthread_cond_init(&gate->cond, NULL);
+}
+
 static void pass(struct vex_task *task)
 {
     struct gate *gate = VEX_CONTAINER_OF(task, struct gate, task);
@@ -64,7 +73,33 @@ static void pass(struct vex_task *task)
     pthread_mutex_unlock(&gate->lock);
 }
 
-static int order[8], order_len;
+/* Within ten seconds. */
+static bool is_entered(struct gate *gate)
+{
+    struct timespec deadline;
+    bool entered;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += 10;
+    pthread_mutex_lock(&gate->lock);
+    while (!gate->entered && rc == 0)
+        rc = pthread_cond_timedwait(&gate->cond, &gate->lock, &deadline);
+    entered = gate->entered;
+    pthread_mutex_unlock(&gate->lock);
+    return entered;
+}
+
+static void gate_open(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->open = true;
+    pthread_cond_broadcast(&gate->cond);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static int order[8];
+static atomic_int order_len;
 
 struct numbered {
     struct vex_task task;
@@ -78,34 +113,185 @@ static void note(struct vex_task *task)
 
 static void test_bound_and_order(void)
 {
-    struct gate gate = {
-        .task = {.run = pass}, .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+    struct gate gate;
     struct vex_pool *pool = vex_pool_new(1, 2, "a-rather-long-name");
     struct numbered tasks[4];
 
+    gate_init(&gate);
     for (int i = 0; i < 4; i++)
         tasks[i] = (struct numbered){{.run = note}, i};
-    CU_ASSERT(vex_pool_try(pool, &gate.task));
-    pthread_mutex_lock(&gate.lock);
-    while (!gate.entered)
-        pthread_cond_wait(&gate.cond, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
+    vex_pool_submit(pool, &gate.task);
+    CU_ASSERT_FATAL(is_entered(&gate));
 
-    CU_ASSERT(vex_pool_try(pool, &tasks[0].task));
-    CU_ASSERT(vex_pool_try(pool, &tasks[1].task));
-    CU_ASSERT(!vex_pool_try(pool, &tasks[2].task)); /* full */
-    vex_pool_submit(pool, &tasks[3].task);          /* not refused */
+    for (int i = 0; i < 3; i++) /* refused by none, bounded by their owner */
+        vex_pool_submit(pool, &tasks[i].task);
+    CU_ASSERT(!vex_pool_try(pool, &tasks[3].task, VEX_TASK_SHORT)); /* full */
+    CU_ASSERT(!vex_pool_try(pool, &tasks[3].task, VEX_TASK_LONG));
     CU_ASSERT_EQUAL(vex_pool_queued(pool), 3);
 
-    pthread_mutex_lock(&gate.lock);
-    gate.open = true;
-    pthread_cond_broadcast(&gate.cond);
-    pthread_mutex_unlock(&gate.lock);
+    gate_open(&gate);
     vex_pool_free(pool);
     CU_ASSERT_EQUAL(order_len, 3);
-    CU_ASSERT(order[0] == 0 && order[1] == 1 && order[2] == 3);
+    CU_ASSERT(order[0] == 0 && order[1] == 1 && order[2] == 2);
     CU_ASSERT_STRING_EQUAL(gate.name, "a-rather-long-n");
     vex_pool_free(NULL);
+}
+
+/* While long calls take all they may, short ones run; while calls take all they may, the owner's work does; and the other way round. */
+static void test_kinds(void)
+{
+    static const enum vex_task_kind kinds[] = {VEX_TASK_LONG, VEX_TASK_LONG, VEX_TASK_SHORT, VEX_TASK_SHORT,
+                                               VEX_TASK_OWN,  VEX_TASK_OWN,  VEX_TASK_LONG};
+    enum { GATES = sizeof kinds / sizeof *kinds };
+    static const bool runs[GATES] = {true, false, true, false, true, false, false};
+
+    struct vex_pool *pool = vex_pool_new(1, 100, "kinds");
+    struct gate gates[GATES];
+    size_t waiting = 0;
+
+    for (int i = 0; i < GATES; i++) {
+        gate_init(&gates[i]);
+        if (kinds[i] == VEX_TASK_OWN) {
+            vex_pool_submit(pool, &gates[i].task);
+        } else {
+            CU_ASSERT(vex_pool_try(pool, &gates[i].task, kinds[i]));
+        }
+    }
+    for (int i = 0; i < GATES; i++) {
+        CU_ASSERT(!runs[i] || is_entered(&gates[i]));
+        waiting += !runs[i];
+    }
+    CU_ASSERT_EQUAL(vex_pool_queued(pool), waiting);
+    for (int i = GATES - 1; i >= 0; i--)
+        gate_open(&gates[i]);
+    vex_pool_free(pool);
+    for (int i = 0; i < GATES; i++)
+        CU_ASSERT(gates[i].entered);
+}
+
+/* ---- shared work ---- */
+
+#define PIECES 500
+
+struct crowd {
+    struct vex_share share;
+    struct vex_task task;
+    struct vex_pool *pool;
+    atomic_int done[PIECES];
+    int depth;
+    pthread_t owner;
+};
+
+static void work_piece(struct vex_share *share, uint32_t nth)
+{
+    struct crowd *crowd = VEX_CONTAINER_OF(share, struct crowd, share);
+    struct crowd inner = {.share = {.piece = work_piece, .count = 5}, .depth = crowd->depth - 1};
+
+    atomic_fetch_add(&crowd->done[nth], 1);
+    if (crowd->depth == 0)
+        return;
+    inner.pool = crowd->pool;
+    vex_pool_share(inner.pool, &inner.share);
+    for (int i = 0; i < 5; i++)
+        if (atomic_load(&inner.done[i]) != 1)
+            atomic_fetch_add(&crowd->done[nth], 100);
+}
+
+static void share_crowd(struct vex_task *task)
+{
+    struct crowd *crowd = VEX_CONTAINER_OF(task, struct crowd, task);
+
+    vex_pool_share(crowd->pool, &crowd->share);
+}
+
+static void test_share(void)
+{
+    static struct crowd crowds[12];
+
+    for (unsigned threads = 1; threads <= 4; threads++) {
+        struct vex_pool *pool = vex_pool_new(threads, 100, "share");
+        int wrong = 0;
+
+        memset(crowds, 0, sizeof crowds);
+        for (int i = 0; i < 12; i++) {
+            struct crowd *crowd = &crowds[i];
+
+            crowd->share = (struct vex_share){.piece = work_piece, .count = i == 11 ? 0 : PIECES};
+            crowd->task.run = share_crowd;
+            crowd->pool = pool;
+            crowd->depth = i % 3;
+            if (i < 8) {
+                CU_ASSERT(vex_pool_try(pool, &crowd->task, i % 2 == 0 ? VEX_TASK_SHORT : VEX_TASK_LONG));
+            } else {
+                share_crowd(&crowd->task);
+            }
+        }
+        vex_pool_free(pool);
+        for (int i = 0; i < 11; i++)
+            for (int j = 0; j < PIECES; j++)
+                wrong += atomic_load(&crowds[i].done[j]) != 1;
+        CU_ASSERT_EQUAL(wrong, 0);
+    }
+}
+
+struct meeting {
+    struct vex_share share;
+    struct gate gate;
+    bool met, ended;
+};
+
+/* The first piece waits for the second, which another thread must do. */
+static void meet(struct vex_share *share, uint32_t nth)
+{
+    struct meeting *meeting = VEX_CONTAINER_OF(share, struct meeting, share);
+
+    if (nth == 0) {
+        meeting->met = is_entered(&meeting->gate);
+        return;
+    }
+    pass(&meeting->gate.task);
+    for (int i = 0; i < 20000; i++) /* long enough for the caller to go, if it doesn't wait */
+        sched_yield();
+    meeting->ended = true;
+}
+
+static void count_piece(struct vex_share *share, uint32_t nth)
+{
+    struct crowd *crowd = VEX_CONTAINER_OF(share, struct crowd, share);
+
+    for (int i = 0; i < 20; i++) /* others could come */
+        sched_yield();
+    atomic_fetch_add(&crowd->done[nth], pthread_equal(pthread_self(), crowd->owner) ? 1 : 100);
+}
+
+static void test_helpers(void)
+{
+    struct vex_pool *pool = vex_pool_new(2, 100, "help");
+    struct meeting meeting = {.share = {.piece = meet, .count = 2}};
+    static struct crowd crowd;
+    struct gate busy[2];
+    int alone = 0;
+
+    gate_init(&meeting.gate);
+    meeting.gate.open = true;
+    vex_pool_share(pool, &meeting.share);
+    CU_ASSERT(meeting.met && meeting.ended);
+
+    /* All cores have something to do: nobody helps, nobody is waited for. */
+    for (int i = 0; i < 2; i++) {
+        gate_init(&busy[i]);
+        CU_ASSERT(vex_pool_try(pool, &busy[i].task, VEX_TASK_LONG));
+        CU_ASSERT_FATAL(is_entered(&busy[i]));
+    }
+    crowd.share = (struct vex_share){.piece = count_piece, .count = PIECES};
+    crowd.owner = pthread_self();
+    vex_pool_share(pool, &crowd.share);
+    for (int j = 0; j < PIECES; j++)
+        alone += atomic_load(&crowd.done[j]) == 1;
+    CU_ASSERT_EQUAL(alone, PIECES);
+    gate_open(&busy[0]);
+    gate_open(&busy[1]);
+    vex_pool_free(pool);
 }
 
 struct parent {
@@ -119,21 +305,12 @@ struct parent {
 static void wait_for_child(struct vex_task *task)
 {
     struct parent *parent = VEX_CONTAINER_OF(task, struct parent, task);
-    struct timespec deadline;
-    int rc = 0;
-
     while (!atomic_load(&parent->freeing))
         sched_yield();
     for (int i = 0; i < 20000; i++) /* the other thread may leave now, if it ever does */
         sched_yield();
     vex_pool_submit(parent->pool, &parent->child.task);
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += 10;
-    pthread_mutex_lock(&parent->child.lock);
-    while (!parent->child.entered && rc == 0)
-        rc = pthread_cond_timedwait(&parent->child.cond, &parent->child.lock, &deadline);
-    parent->served = parent->child.entered;
-    pthread_mutex_unlock(&parent->child.lock);
+    parent->served = is_entered(&parent->child);
 }
 
 /* While the pool is being freed a running task can still have others run beside it. */
@@ -142,9 +319,8 @@ static void test_free_keeps_threads(void)
     static struct parent parent;
 
     parent.task.run = wait_for_child;
-    parent.child = (struct gate){.task = {.run = pass}, .open = true};
-    pthread_mutex_init(&parent.child.lock, NULL);
-    pthread_cond_init(&parent.child.cond, NULL);
+    gate_init(&parent.child);
+    parent.child.open = true;
     parent.pool = vex_pool_new(2, 4, "free");
     vex_pool_submit(parent.pool, &parent.task);
     atomic_store(&parent.freeing, true);
@@ -156,6 +332,9 @@ int main(void)
 {
     CU_TestInfo tests[] = {{"all run", test_all_run},
                            {"bound and order", test_bound_and_order},
+                           {"kinds leave room", test_kinds},
+                           {"shared work", test_share},
+                           {"helpers", test_helpers},
                            {"free keeps its threads", test_free_keeps_threads},
                            CU_TEST_INFO_NULL};
     return run_suite("pool", tests);

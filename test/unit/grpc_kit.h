@@ -93,7 +93,7 @@ static inline void kit_hold(struct kit *kit)
     sem_init(&kit->hold.held, 0, 0);
     sem_init(&kit->hold.go, 0, 0);
     kit->hold.task.run = hold_run;
-    vex_pool_submit(kit->pool, &kit->hold.task);
+    CU_ASSERT_FATAL(vex_pool_try(kit->pool, &kit->hold.task, VEX_TASK_LONG));
     sem_wait(&kit->hold.held);
 }
 

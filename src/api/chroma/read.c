@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define QUERY_RESULTS 10
+#define POINT_NS      1500 /* a point with its document and metadata, from memory */
+#define POINTS_MAX    1000000u
 
 static const unsigned get_includes = VEX_INCLUDE_DOCUMENTS | VEX_INCLUDE_METADATAS;
 
@@ -134,9 +136,11 @@ static uint64_t cost_of_get(struct vex_service *service, struct vex_call *call)
     struct vex_err err;
     uint64_t cost = 0;
     bool filtered = request->where.at != NULL || request->where_document.at != NULL;
+    uint64_t points = request->ids.given ? request->ids.count : request->has_limit ? request->limit : 0;
 
     if (vex_chroma_find(service, &request->path, &collection, &err) == 0) {
-        cost = vex_read_cost_scan(collection, filtered || !request->has_limit);
+        cost = vex_read_cost_scan(collection, filtered || (!request->has_limit && !request->ids.given));
+        cost += (points < POINTS_MAX ? points : POINTS_MAX) * POINT_NS;
         vex_collection_unref(collection);
     }
     return cost;

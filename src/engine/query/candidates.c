@@ -66,7 +66,7 @@ static int from_ids(struct vex_read *read, struct vex_id_list ids, const uint64_
 static int from_filter(struct vex_read *read, const struct vex_read_filter *filter, const uint64_t *base,
                        uint64_t most, uint32_t ordinal, struct vex_candidates *ret)
 {
-    struct vex_plan plan;
+    struct vex_plan plan = {.data = &read->data, .filter = filter->filter};
     struct vex_buf what;
     bool again;
 
@@ -77,7 +77,9 @@ static int from_filter(struct vex_read *read, const struct vex_read_filter *filt
     struct vex_bits_key key = {vex_rows_stamp(read->data.rows), ret->slots, vex_buf_str(&what)};
     ret->kept = vex_bits_cache_find(&key, &again);
     int code = 0;
-    if (ret->kept == NULL) {
+    if (ret->kept != NULL) {
+        vex_plan_note(&plan); /* an index that would serve is still missed */
+    } else {
         vex_candidates_plan(read, filter, base, most, &plan);
         code = vex_candidates_of(read, &plan, ret);
         if (code == 0 && again && ret->owned != NULL && vex_bits_cache_takes(ret->slots))

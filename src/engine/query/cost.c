@@ -1,7 +1,7 @@
 /* Estimated cost of reads; opens nothing and waits for nothing. The figures are upper bounds of an ordinary core.
  *
- * Lock      The collection's is only tried: while it is held exclusive, or the collection is not open, a read will have to wait, which
- *           is said as a cost beyond any bound. */
+ * Lock      The collection's is only tried: while it is held exclusive, or the collection is not open, a read will have to wait. That is
+ *           said as a cost that no thread of a connection bears, though not as that of a long read, which it need not be. */
 #include "engine/internal.h"
 #include "engine/query/nearest.h"
 #include "engine/query/sieve.h"
@@ -12,9 +12,13 @@
 #define SPARSE_NS      250.0  /* a stored sparse vector merged */
 #define MULTI_ROWS     16.0   /* rows of a stored multivector, guessed */
 #define HIT_NS         400.0  /* a hit put together */
+#define PAYLOAD_NS     1100.0 /* its payload, an ordinary one, until it is on the wire */
+#define FLOAT_NS       15.0   /* each number of its vector */
 #define SHARED_QUERIES 8.0    /* queries that one pass over dense vectors serves */
-#define WAIT_NS        1e9    /* opening, or somebody else's write */
-#define WEIGHT_MAX     256u   /* conditions and values of a filter that are worth being looked at twice */
+#define FILTERED_NS    400000.0 /* what a search takes longer at most, since only some may be answered */
+#define WAIT_NS        2e6 /* opening, or somebody else's write: too long for a thread that serves a connection */
+#define WAIT_EXACT     5.0  /* times that: what is surely long */
+#define WEIGHT_MAX     256u /* conditions and values of a filter that are worth being looked at twice */
 
 static uint64_t whole(double ns)
 {
@@ -30,22 +34,25 @@ static bool enter(struct vex_collection *collection, double *ret_points)
     return true;
 }
 
+static void leave(struct vex_collection *collection)
+{
+    pthread_rwlock_unlock(&collection->lock);
+}
+
 static bool count_points(struct vex_collection *collection, double *ret_points)
 {
     if (!enter(collection, ret_points))
         return false;
-    vex_collection_read_end(collection);
+    leave(collection);
     return true;
 }
 
 uint64_t vex_read_cost_scan(struct vex_collection *collection, bool filtered)
 {
     double points;
-    if (!filtered)
-        return whole(BASE_NS);
     if (!count_points(collection, &points))
         return whole(WAIT_NS);
-    return whole(BASE_NS + points * VEX_PLAN_READ_NS);
+    return whole(BASE_NS + (filtered ? points * VEX_PLAN_READ_NS : 0));
 }
 
 /* ---- filters ---- */
@@ -96,11 +103,20 @@ uint64_t vex_read_cost_filter(struct vex_collection *collection, struct vex_filt
         vex_sieve_close(&sieve);
     }
     vex_arena_done(&arena);
-    vex_collection_read_end(collection);
+    leave(collection);
     return whole(ns);
 }
 
 /* ---- searches ---- */
+
+/* Of requests that nothing is known about yet. */
+static uint64_t wait_cost(const struct vex_nearest *requests, uint32_t count)
+{
+    double ns = 0;
+    for (uint32_t i = 0; i < count; i++)
+        ns += requests[i].exact ? WAIT_NS * WAIT_EXACT : WAIT_NS;
+    return whole(ns);
+}
 
 /* By a graph, if the lock can be had: an estimate that turns out wrong does no harm. */
 static bool walk_cost(struct vex_collection *collection, const struct vex_nearest *request,
@@ -115,8 +131,14 @@ static bool walk_cost(struct vex_collection *collection, const struct vex_neares
         return false;
     walks = vex_nearest_walk_plan(&collection->data, params, request, want, (uint64_t)points, &walk);
     *ret = walks ? walk.ns : 0;
-    vex_collection_read_end(collection);
+    leave(collection);
     return walks;
+}
+
+static double hit_ns(const struct vex_nearest *request, const struct vex_vector_params *params)
+{
+    double floats = request->vectors.kind != VEX_VECTORS_NONE ? params->size : 0;
+    return HIT_NS + (request->payload.kind != VEX_PAYLOAD_NONE ? PAYLOAD_NS : 0) + floats * FLOAT_NS;
 }
 
 static double cost_of(struct vex_collection *collection, const struct vex_nearest *request,
@@ -128,7 +150,7 @@ static double cost_of(struct vex_collection *collection, const struct vex_neares
     if (request->has_ids)
         ns += (double)request->id_count * ID_NS;
     if (request->filter != NULL)
-        ns += points * VEX_PLAN_READ_NS;
+        ns += (double)vex_read_cost_filter(collection, request->filter, UINT64_MAX) + FILTERED_NS;
     if (params->kind == VEX_VECTOR_DENSE)
         each = (double)vex_dev_stride(params->size, params->element) * BYTE_NS;
     else if (params->kind == VEX_VECTOR_SPARSE)
@@ -136,10 +158,11 @@ static double cost_of(struct vex_collection *collection, const struct vex_neares
     else
         each = MULTI_ROWS * (request->query.rows != 0 ? request->query.rows : 1) * params->size * 4 * BYTE_NS;
     double hits = (double)request->limit < all ? (double)request->limit : all, walk;
+    ns += hits * hit_ns(request, params);
     *ret_walks = params->kind == VEX_VECTOR_DENSE && walk_cost(collection, request, params, points, &walk);
     if (*ret_walks)
-        return ns + walk + hits * HIT_NS;
-    return ns + points * each + hits * HIT_NS;
+        return ns + walk;
+    return ns + points * each;
 }
 
 uint64_t vex_read_cost_nearest(struct vex_collection *collection, const struct vex_nearest *requests,
@@ -148,7 +171,7 @@ uint64_t vex_read_cost_nearest(struct vex_collection *collection, const struct v
     double dense = 0, others = 0, points;
     uint32_t dense_count = 0;
     if (!count_points(collection, &points))
-        return whole(WAIT_NS);
+        return wait_cost(requests, count);
     struct vex_config *config = vex_collection_config(collection);
     for (uint32_t i = 0; i < count; i++) {
         const struct vex_vector_params *params = vex_config_vector(config, requests[i].using);

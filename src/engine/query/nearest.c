@@ -1,6 +1,5 @@
-/* Nearest neighbours: resolves queries, groups those that can share a pass, builds the answers. See
- * nearest.h. */
-#include "engine/query/nearest.h"
+/* Nearest neighbours: resolves queries, groups those that can share a pass, builds the answers. See nearest.h. */
+#include "engine/query/nearest_parallel.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -242,10 +241,10 @@ int vex_nearest_among(struct vex_read *read, struct vex_query *queries, uint32_t
     struct vex_walk walk;
     bool walks = vex_nearest_walk_plan(&read->data, group.params, queries[0].request, group.want,
                                        candidates->count, &walk);
-    return walks ? vex_nearest_graph(read, &group) : vex_nearest_dense(read, &group);
+    return walks ? vex_nearest_walks(read, &group, &walk) : vex_nearest_dense(read, &group);
 }
 
-static int run_group(struct vex_read *read, struct vex_query *queries, uint32_t count)
+int vex_nearest_group(struct vex_read *read, struct vex_query *queries, uint32_t count)
 {
     const struct vex_vector_params *params = queries[0].params;
     struct vex_candidates candidates;
@@ -263,7 +262,8 @@ int vex_nearest_run(struct vex_read *read, const struct vex_nearest *requests, s
                     struct vex_hits *ret)
 {
     struct vex_query *queries = vex_arena_try(read->arena, (size_t)count * sizeof *queries);
-    if (queries == NULL)
+    uint32_t *ends = vex_arena_try(read->arena, (size_t)count * sizeof *ends), groups = 0;
+    if (queries == NULL || ends == NULL)
         return vex_read_no_memory(read);
     for (uint32_t i = 0; i < count; i++) {
         const void *request = (const char *)requests + i * apart;
@@ -275,13 +275,9 @@ int vex_nearest_run(struct vex_read *read, const struct vex_nearest *requests, s
         end = i + 1;
         while (end < count && end - i < GROUP_MAX && same_group(&queries[i], &queries[end]))
             end++;
-        int code = vex_read_check(read);
-        if (code == 0)
-            code = run_group(read, queries + i, end - i);
-        if (code != 0)
-            return code;
+        ends[groups++] = end;
     }
-    return 0;
+    return vex_nearest_groups(read, queries, ends, groups);
 }
 
 int vex_read_nearest(struct vex_collection *collection, const struct vex_nearest *requests, uint32_t count,
@@ -331,6 +327,27 @@ static int keep(struct vex_read *read, const struct vex_query *query, const stru
     return 0;
 }
 
+int vex_nearest_fill(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,
+                     uint64_t count, uint64_t most)
+{
+    int code = vex_result_room(read, most, query->ret);
+    uint32_t *slots = code == 0 && most > 0 ? vex_arena_try(read->arena, most * sizeof *slots) : NULL;
+    uint64_t at = 0;
+    if (code == 0 && most > 0 && slots == NULL)
+        code = vex_read_no_memory(read);
+    for (uint64_t i = 0; i < count && code == 0; i++) {
+        if (found[i].slot == query->exclude)
+            continue;
+        struct vex_hit *hit = &query->ret->hits[at];
+        slots[at++] = found[i].slot;
+        hit->score = found[i].score + 0.0f; /* no -0 */
+        code = at % 256 == 0 ? vex_read_check(read) : 0;
+        if (code == 0)
+            code = vex_result_fill(read, &query->plan, found[i].slot, hit);
+    }
+    return code == 0 ? vex_result_fetch(read, &query->plan, slots, query->ret->hits, most) : code;
+}
+
 int vex_nearest_answer(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,
                        uint64_t count)
 {
@@ -348,22 +365,6 @@ int vex_nearest_answer(struct vex_read *read, const struct vex_query *query, con
             seen++;
         }
     }
-    if (query->list != NULL)
-        return keep(read, query, found + first, last - first, seen);
-    int code = vex_result_room(read, seen, query->ret);
-    uint32_t *slots = code == 0 && seen > 0 ? vex_arena_try(read->arena, seen * sizeof *slots) : NULL;
-    uint64_t at = 0;
-    if (code == 0 && seen > 0 && slots == NULL)
-        code = vex_read_no_memory(read);
-    for (uint64_t i = first; i < last && code == 0; i++) {
-        if (found[i].slot == query->exclude)
-            continue;
-        struct vex_hit *hit = &query->ret->hits[at];
-        slots[at++] = found[i].slot;
-        hit->score = found[i].score + 0.0f; /* no -0 */
-        code = at % 256 == 0 ? vex_read_check(read) : 0;
-        if (code == 0)
-            code = vex_result_fill(read, &query->plan, found[i].slot, hit);
-    }
-    return code == 0 ? vex_result_fetch(read, &query->plan, slots, query->ret->hits, seen) : code;
+    return query->list != NULL ? keep(read, query, found + first, last - first, seen)
+                               : vex_nearest_fill(read, query, found + first, last - first, seen);
 }

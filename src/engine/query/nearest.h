@@ -1,7 +1,7 @@
 /* Nearest-neighbour search: queries as resolved against one version. Private to the query folder.
  *
- * nearest.c resolves, groups and answers; nearest_plan.c chooses the way; nearest_graph.c, nearest_dense.c and nearest_scan.c find
- * the best slots of a group.
+ * nearest.c resolves, groups and answers; nearest_parallel.c shares the groups out; nearest_plan.c chooses the way; nearest_graph.c,
+ * nearest_dense.c and nearest_scan.c find the best slots of a group.
  */
 #ifndef VEX_ENGINE_QUERY_NEAREST_H
 #define VEX_ENGINE_QUERY_NEAREST_H
@@ -47,6 +47,8 @@ int vex_nearest_run(struct vex_read *read, const struct vex_nearest *requests, s
 /* One request against this version. ret may be NULL when a list is asked for. */
 int vex_nearest_resolve(struct vex_read *read, const struct vex_nearest *request, struct vex_hits *ret,
                         struct vex_query *query);
+/* Queries of one vector name, filter and limit: finds their candidates, and answers them. */
+int vex_nearest_group(struct vex_read *read, struct vex_query *queries, uint32_t count);
 /* Answers queries of one vector name and limit out of the candidates. */
 int vex_nearest_among(struct vex_read *read, struct vex_query *queries, uint32_t count,
                       const struct vex_candidates *candidates);
@@ -101,5 +103,8 @@ int vex_nearest_scan(struct vex_read *read, const struct vex_query_group *group)
 /* Turns the best slots of one query, in order, into its hits. */
 int vex_nearest_answer(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,
                        uint64_t count);
+/* Those slots, `most` of them without the query's own, as its hits. */
+int vex_nearest_fill(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,
+                     uint64_t count, uint64_t most);
 
 #endif

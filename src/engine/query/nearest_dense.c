@@ -1,11 +1,13 @@
 /* Dense vectors: exact search by the device, ties put in the order of ids. See nearest.h.
  *
- * The device orders equal distances by slot. Answers order equal scores by id, so a run of equal scores is
- * sorted again; the device is asked for a few hits more than wanted, and for more again while the run at the
- * cut goes beyond them. */
+ * Ties      The device orders equal distances by slot. Answers order equal scores by id, so a run of equal scores is sorted again; the
+ *           device is asked for a few hits more than wanted, and for more again while the run at the cut goes beyond them.
+ * Ranges    Where there is much to read, ranges of slots are asked for apart from each other, at once if cores are idle, and what they
+ *           give is merged into what one request would have given. */
 #include "engine/query/nearest.h"
 
 #include "base/mem.h"
+#include "engine/query/pieces.h"
 
 #define MARGIN       8u         /* hits asked for beyond those wanted */
 #define MARGIN_MAX   65536u     /* most of them for a run of equal scores: beyond that the lowest slots win */
@@ -13,6 +15,8 @@
 #define QUERIES_MAX  1024u      /* queries of one request, as the device has it */
 #define PASS_QUERIES 8u         /* queries that share a pass over the vectors */
 #define WORK_MAX     (UINT64_C(4) << 30) /* bytes of vectors read by one request, unless one pass is more */
+#define RANGE_WORK   (UINT64_C(4) << 20) /* bytes read in a range, at least */
+#define RANGES_MAX   64u
 
 /* One request to the device. */
 struct batch {
@@ -32,10 +36,123 @@ static void batch_done(struct batch *batch)
     vex_mem_free(batch->found);
 }
 
+/* ---- one request, or one a range ---- */
+
+struct ranges {
+    const struct batch *batch;
+    uint32_t count, slots; /* of a range, but the last */
+    struct vex_dev_hit *hits;
+    uint32_t *found; /* a query of a range */
+};
+
+/* The slots [first, first + slots) for all queries of the batch. */
+static int ask(struct vex_read *read, const struct batch *batch, uint32_t first, uint32_t slots,
+               struct vex_dev_hit *hits, uint32_t *found)
+{
+    const struct vex_vector_params *params = batch->group->params;
+    struct vex_dev_search request = {
+        .queries = batch->vectors,
+        .count = batch->count,
+        .k = (uint32_t)batch->k,
+        .distance = params->distance,
+        .first = first,
+        .slots = slots,
+        .allow = batch->group->candidates->allow,
+        .hits = hits,
+        .found = found,
+        .cancelled = read->context->cancelled,
+    };
+    int code = vex_vectors_search(read->data.vectors, params->ordinal, &request);
+
+    if (code == VEX_ECANCELLED)
+        return vex_err_set(read->err, code, "%s was cancelled", read->what);
+    if (code != 0)
+        return vex_err_set(read->err, code, "%s: the vectors can't be read", read->what);
+    return vex_read_check(read);
+}
+
+static int ask_range(struct vex_read *read, void *arg, uint32_t nth)
+{
+    const struct ranges *ranges = arg;
+    const struct batch *batch = ranges->batch;
+    uint32_t first = nth * ranges->slots, left = batch->group->candidates->slots - first;
+    size_t place = (size_t)nth * batch->count;
+
+    return ask(read, batch, first, left < ranges->slots ? left : ranges->slots,
+               ranges->hits + place * batch->k, ranges->found + place);
+}
+
+/* The order of the device. */
+static bool is_nearer(const struct vex_dev_hit *a, const struct vex_dev_hit *b)
+{
+    return a->distance < b->distance || (a->distance == b->distance && a->slot < b->slot);
+}
+
+static void merge(const struct ranges *ranges, uint32_t query)
+{
+    const struct batch *batch = ranges->batch;
+    struct vex_dev_hit *to = batch->hits + query * batch->k;
+    uint32_t at[RANGES_MAX] = {0}, count = 0;
+
+    while (count < batch->k) {
+        const struct vex_dev_hit *nearest = NULL;
+        uint32_t best = 0;
+
+        for (uint32_t r = 0; r < ranges->count; r++) {
+            size_t place = (size_t)r * batch->count + query;
+            const struct vex_dev_hit *hit = ranges->hits + place * batch->k + at[r];
+
+            if (at[r] < ranges->found[place] && (nearest == NULL || is_nearer(hit, nearest))) {
+                nearest = hit;
+                best = r;
+            }
+        }
+        if (nearest == NULL)
+            break;
+        to[count++] = *nearest;
+        at[best]++;
+    }
+    batch->found[query] = count;
+}
+
+/* As many as there is work for, while their hits fit into the memory of a request. */
+static uint32_t range_count(const struct batch *batch)
+{
+    const struct vex_candidates *candidates = batch->group->candidates;
+    double passes = (batch->count + PASS_QUERIES - 1) / PASS_QUERIES;
+    double work = (double)candidates->count * vex_vectors_stride(batch->group->params) * passes;
+    uint64_t most = HITS_MAX / (batch->k * batch->count), slots = candidates->slots / 64;
+
+    if (most > RANGES_MAX)
+        most = RANGES_MAX;
+    if (most > slots)
+        most = slots;
+    return work < (double)most * RANGE_WORK ? (uint32_t)(work / RANGE_WORK) : (uint32_t)most;
+}
+
+static int ask_ranges(struct vex_read *read, const struct batch *batch, uint32_t count)
+{
+    uint32_t slots = batch->group->candidates->slots, each = (slots / count / 64 + 1) * 64;
+    struct ranges ranges = {.batch = batch, .count = (slots + each - 1) / each, .slots = each};
+    size_t places = (size_t)ranges.count * batch->count;
+    int code;
+
+    ranges.hits = vex_mem_try(places * batch->k * sizeof *ranges.hits);
+    ranges.found = vex_mem_try(places * sizeof *ranges.found);
+    code = ranges.hits == NULL || ranges.found == NULL
+               ? vex_read_no_memory(read)
+               : vex_read_pieces(read, ranges.count, ask_range, &ranges);
+    for (uint32_t i = 0; i < batch->count && code == 0; i++)
+        merge(&ranges, i);
+    vex_mem_free(ranges.hits);
+    vex_mem_free(ranges.found);
+    return code;
+}
+
 static int search(struct vex_read *read, struct batch *batch)
 {
     const struct vex_vector_params *params = batch->group->params;
-    const struct vex_candidates *candidates = batch->group->candidates;
+    uint32_t ranges;
     size_t floats;
     if (__builtin_mul_overflow((size_t)batch->count * sizeof(float), params->size, &floats))
         return vex_read_no_memory(read);
@@ -47,25 +164,13 @@ static int search(struct vex_read *read, struct batch *batch)
     for (uint32_t i = 0; i < batch->count; i++)
         memcpy(batch->vectors + (size_t)i * params->size, batch->queries[i].vector.values,
                (size_t)params->size * sizeof(float));
-    struct vex_dev_search request = {
-        .queries = batch->vectors,
-        .count = batch->count,
-        .k = (uint32_t)batch->k,
-        .distance = params->distance,
-        .first = 0,
-        .slots = candidates->slots,
-        .allow = candidates->allow,
-        .hits = batch->hits,
-        .found = batch->found,
-        .cancelled = read->context->cancelled,
-    };
-    int code = vex_vectors_search(read->data.vectors, params->ordinal, &request);
-    if (code == VEX_ECANCELLED)
-        return vex_err_set(read->err, code, "%s was cancelled", read->what);
-    if (code != 0)
-        return vex_err_set(read->err, code, "%s: the vectors can't be read", read->what);
-    return vex_read_check(read);
+    ranges = range_count(batch);
+    if (ranges > 1)
+        return ask_ranges(read, batch, ranges);
+    return ask(read, batch, 0, batch->group->candidates->slots, batch->hits, batch->found);
 }
+
+/* ---- answers ---- */
 
 /* Device hits -> scores, runs of equal ones sorted by id. */
 static void to_scores(const struct vex_rows *rows, const struct vex_vector_params *params,
