@@ -3,18 +3,24 @@
  * Owner     The worker: whoever has set `running`, a task of the pool or a thread that waits. It holds the collection's lock shared
  *           about a millisecond at a time and forgets everything it has looked up in between; exclusive only to put a graph in place.
  * Order     BEGIN (train on a sample; again when vectors have drifted away from it), or VERIFY a loaded one and settle its pages -> LINK until the tail is empty -> REFINE what was
- *           linked since, when it is much -> SAVE -> a graph built beside another takes its place. DROP and MEND when many linked
- *           slots are dead. */
+ *           linked since, when it is much -> SAVE -> a graph built beside another takes its place. DROP when many linked slots are
+ *           dead, before LINK even when they are fewer: new nodes shall not be linked to dead ones. MEND when many were dropped. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/graph_set_private.h"
 
 #define PIECE_NS          1000000u /* under the shared lock */
-#define PIECE_LOOK        8u       /* slots linked or refined between two looks at the clock */
+#define PIECE_LOOK        8u       /* slots refined or mended between two looks at the clock */
+#define LINK_PIECES       4u       /* linked at once */
+#define LINK_EACH         4u       /* slots */
+#define LINK_ALONE        1024u    /* linked slots from which on that is done, */
+#define LINK_MANY         8192u    /* while so many wait */
 #define DROP_LOOK         4096u    /* slots looked at */
 #define SAMPLE_MAX        2048u    /* vectors a graph learns to code from */
 #define SAMPLE_MAX_FLOATS (4u << 20)
 #define FRESH_SHARE       8u    /* refined when more than one in so many has been linked since */
+#define TORN_SHARE        7u    /* mended when more than one in so many has been dropped since */
+#define DEAD_SHARE        64u   /* dropped before others are linked when more than one in so many is dead */
 #define SWAP_TAIL         1024u /* slots that may wait when a new graph takes over */
 #define HEADROOM          1.25f /* of codes that learn anew: what has grown may go on to grow */
 
@@ -89,13 +95,13 @@ static uint32_t next_tail(const struct vex_graph_part *part)
     return VEX_SLOT_NONE;
 }
 
-static void note_fresh(struct vex_graph_part *part, uint32_t slot)
+/* The worker's: slots in [from, end) are about to be linked. */
+static void note_fresh(struct vex_graph_part *part, uint32_t from, uint32_t end)
 {
-    if (part->fresh == 0 || slot < part->fresh_from)
-        part->fresh_from = slot;
-    if (part->fresh == 0 || slot >= part->fresh_end)
-        part->fresh_end = slot + 1;
-    part->fresh++;
+    if (part->fresh == 0 || from < part->fresh_from)
+        part->fresh_from = from;
+    if (part->fresh == 0 || end > part->fresh_end)
+        part->fresh_end = end;
 }
 
 /* A slot that is linked already is so by a file: its code may be that of an older vector. False: the vector doesn't fit. */
@@ -114,7 +120,7 @@ static bool link_vector(struct vex_graph_part *part, uint32_t slot, const float 
         return false;
     vex_graph_put(part->graph, slot, vector);
     vex_graph_link(part->graph, slot);
-    note_fresh(part, slot);
+    atomic_fetch_add_explicit(&part->fresh, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&part->changed, 1, memory_order_relaxed);
     return true;
 }
@@ -136,16 +142,17 @@ static void leave_tail(struct vex_graph_part *part, uint32_t slot)
 }
 
 /* A slot is linked before it leaves the tail: who reads the tail first and walks afterwards misses none. */
-static int link_slot(struct piece *piece, uint32_t slot)
+static int link_slot(const struct piece *piece, uint32_t slot, float *vector)
 {
     const struct vex_collection_data *data = &piece->set->collection->data;
     struct vex_graph_part *part = piece->part;
-    float *vector = room(piece->set, piece->entry->size);
 
     if (is_present(data, piece->entry->ordinal, slot)) {
         int rc = vex_vectors_read(data->vectors, piece->entry->ordinal, slot, vector);
         if (rc != 0)
             return rc;
+        vex_collection_worked(piece->set->collection,
+                              piece->entry->size * vex_element_size(piece->entry->element));
         if (!link_vector(part, slot, vector)) {
             hold(part, slot);
             return 0;
@@ -155,20 +162,66 @@ static int link_slot(struct piece *piece, uint32_t slot)
     return 0;
 }
 
-static void link_piece(struct piece *piece)
-{
-    uint32_t slot;
+/* Slots of the tail that are linked at once: on the worker's thread, and on those of the pool that are idle. */
+struct linking {
+    struct vex_share share;
+    struct piece *piece;
+    uint32_t slots[LINK_PIECES * LINK_EACH];
+    uint32_t count;
+    float *vectors; /* one a piece */
+    _Atomic int code;
+};
 
-    while ((slot = next_tail(piece->part)) != VEX_SLOT_NONE) {
-        int rc = link_slot(piece, slot);
+static void link_some(struct vex_share *share, uint32_t nth)
+{
+    struct linking *linking = VEX_CONTAINER_OF(share, struct linking, share);
+    uint32_t at = nth * LINK_EACH, end = at + LINK_EACH < linking->count ? at + LINK_EACH : linking->count;
+    float *vector = linking->vectors + (size_t)nth * linking->piece->entry->size;
+
+    for (; at < end; at++) {
+        int rc = link_slot(linking->piece, linking->slots[at], vector);
         if (rc != 0) {
-            fail(piece, rc);
+            atomic_store(&linking->code, rc);
             return;
         }
-        piece->part->at = slot + 1;
-        if (!goes_on(piece, PIECE_LOOK))
-            return;
     }
+}
+
+/* The first nodes of a graph come one after the other, so that they find each other; and those of few writes, which leave the other cores
+ * to searches. */
+static uint32_t link_at_once(const struct piece *piece)
+{
+    bool many = piece->entry->settings.threads != 1 && vex_graph_count(piece->part->graph) >= LINK_ALONE &&
+                vex_graph_part_waiting(piece->part) >= LINK_MANY;
+
+    return many ? LINK_PIECES * LINK_EACH : LINK_EACH;
+}
+
+static void link_piece(struct piece *piece)
+{
+    struct vex_graph_part *part = piece->part;
+    struct linking linking = {.piece = piece};
+    uint32_t most = link_at_once(piece);
+
+    linking.vectors = room(piece->set, piece->entry->size * LINK_PIECES);
+    do {
+        uint32_t slot;
+        linking.count = 0;
+        while (linking.count < most && (slot = next_tail(part)) != VEX_SLOT_NONE) {
+            linking.slots[linking.count++] = slot;
+            part->at = slot + 1;
+        }
+        if (linking.count == 0)
+            return;
+        note_fresh(part, linking.slots[0], part->at);
+        linking.share =
+            (struct vex_share){.piece = link_some, .count = (linking.count + LINK_EACH - 1) / LINK_EACH};
+        vex_pool_share(piece->set->collection->engine->pool, &linking.share);
+        if (linking.code != 0) {
+            fail(piece, linking.code);
+            return;
+        }
+    } while (goes_on(piece, 1));
 }
 
 static void refine_piece(struct piece *piece)
@@ -189,18 +242,18 @@ static void drop_piece(struct piece *piece)
     const struct vex_collection_data *data = &piece->set->collection->data;
     struct vex_graph_part *part = piece->part;
 
-    while (part->upkeep_at < part->upkeep_end) {
-        uint32_t slot = part->upkeep_at++;
+    while (part->drop_at < vex_graph_slots(part->graph)) {
+        uint32_t slot = part->drop_at++;
 
         if (vex_graph_has(part->graph, slot) && !is_present(data, piece->entry->ordinal, slot)) {
             vex_graph_drop(part->graph, slot);
             atomic_fetch_sub_explicit(&part->dead, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&part->torn, 1, memory_order_relaxed);
         }
         if (!goes_on(piece, DROP_LOOK))
             return;
     }
-    part->upkeep = VEX_UPKEEP_MEND;
-    part->upkeep_at = 0;
+    part->dropping = false;
 }
 
 static void mend_piece(struct piece *piece)
@@ -216,6 +269,8 @@ static void mend_piece(struct piece *piece)
     /* Links that were given up may have been the last ways to somewhere, above all with inner products. */
     part->upkeep = VEX_UPKEEP_REFINE;
     part->upkeep_at = 0;
+    part->upkeep_end = vex_graph_slots(part->graph);
+    part->fresh = 0;
 }
 
 /* ---- what comes next ---- */
@@ -225,17 +280,38 @@ static bool is_fresh(const struct vex_graph_part *part)
     return part->fresh > vex_graph_count(part->graph) / FRESH_SHARE;
 }
 
+static bool is_torn(const struct vex_graph_part *part)
+{
+    return part->torn > vex_graph_count(part->graph) / TORN_SHARE;
+}
+
 bool vex_graph_part_is_tended(const struct vex_graph_part *part)
 {
-    return part->upkeep != VEX_UPKEEP_NONE || vex_graph_part_is_worn(part) || is_fresh(part);
+    return part->upkeep != VEX_UPKEEP_NONE || part->dropping || vex_graph_part_is_worn(part) ||
+           is_torn(part) || is_fresh(part);
+}
+
+/* Whether the dead are to be dropped now. */
+static bool must_drop(struct vex_graph_part *part)
+{
+    uint64_t dead = atomic_load_explicit(&part->dead, memory_order_relaxed);
+
+    if (!part->dropping &&
+        (vex_graph_part_is_worn(part) || (dead > DEAD_SHARE + vex_graph_count(part->graph) / DEAD_SHARE &&
+                                          vex_graph_part_waiting(part) > 0))) {
+        part->dropping = true;
+        part->drop_at = 0;
+    }
+    return part->dropping;
 }
 
 static bool begin_upkeep(struct vex_graph_part *part)
 {
-    if (vex_graph_part_is_worn(part)) {
-        part->upkeep = VEX_UPKEEP_DROP;
+    if (is_torn(part)) {
+        part->upkeep = VEX_UPKEEP_MEND;
         part->upkeep_at = 0;
         part->upkeep_end = vex_graph_slots(part->graph);
+        part->torn = 0;
     } else if (is_fresh(part)) {
         part->upkeep = VEX_UPKEEP_REFINE;
         part->upkeep_at = part->fresh_from;
@@ -245,13 +321,17 @@ static bool begin_upkeep(struct vex_graph_part *part)
     return part->upkeep != VEX_UPKEEP_NONE;
 }
 
-/* False: the part lacks nothing. The tail goes first: it costs every search. */
+/* False: the part lacks nothing. Dropping takes moments; then the tail goes first: it costs every search. */
 static bool work_on(struct piece *piece)
 {
     struct vex_graph_part *part = piece->part;
 
     if (part->graph == NULL || piece->entry->failed)
         return false;
+    if (must_drop(part)) {
+        drop_piece(piece);
+        return true;
+    }
     if (vex_graph_part_waiting(part) > 0) {
         link_piece(piece);
         return true;
@@ -260,8 +340,6 @@ static bool work_on(struct piece *piece)
         return false;
     if (part->upkeep == VEX_UPKEEP_REFINE)
         refine_piece(piece);
-    else if (part->upkeep == VEX_UPKEEP_DROP)
-        drop_piece(piece);
     else
         mend_piece(piece);
     return true;
@@ -351,7 +429,7 @@ static void put_in_place(struct vex_graph_set *set, const struct beginning *begi
                                   .saved_ns = vex_io_monotonic_ns(set->collection->engine->io)};
     struct vex_graph_entry *entry;
 
-    pthread_rwlock_wrlock(&set->collection->lock);
+    vex_collection_write_begin(set->collection);
     entry = vex_graph_set_find(set, beginning->ordinal);
     if (entry == NULL || entry->size != beginning->params.dimensions || entry->settings.never ||
         !vex_graph_entry_settled(entry, &part) || entry->next.graph != NULL) {
@@ -366,7 +444,7 @@ static void put_in_place(struct vex_graph_set *set, const struct beginning *begi
     } else {
         entry->next = part;
     }
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_write_end(set->collection);
 }
 
 static void begin_graph(struct vex_graph_set *set, struct beginning *beginning)
@@ -420,7 +498,7 @@ static void swap(struct vex_graph_set *set, uint8_t ordinal)
 {
     struct vex_graph_entry *entry;
 
-    pthread_rwlock_wrlock(&set->collection->lock);
+    vex_collection_write_begin(set->collection);
     entry = vex_graph_set_find(set, ordinal);
     if (entry != NULL && must_swap(entry)) {
         if (vex_graph_entry_settled(entry, &entry->next)) {
@@ -430,7 +508,7 @@ static void swap(struct vex_graph_set *set, uint8_t ordinal)
         }
         vex_graph_part_clear(set, &entry->next);
     }
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_write_end(set->collection);
 }
 
 /* ---- turns ---- */
@@ -516,13 +594,15 @@ bool vex_graph_set_piece(struct vex_background *work)
         return false;
     if (work_on_files(set))
         return true;
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     for (uint32_t i = 0; i < set->count && step == STEP_NONE; i++) {
         ordinal = set->entries[i]->ordinal;
         step = step_of(set, set->entries[i], &beginning);
     }
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
     do_step(set, step, ordinal, &beginning);
+    if (step == STEP_NONE)
+        vex_collection_work_ended(set->collection);
     return step != STEP_NONE;
 }
 

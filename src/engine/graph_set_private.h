@@ -30,7 +30,10 @@ struct vex_graph_part {
     uint32_t at;                    /* no tail slot below */
     _Atomic uint32_t fresh;         /* linked since the last refining */
     uint32_t fresh_from, fresh_end; /* and where */
-    _Atomic enum { VEX_UPKEEP_NONE, VEX_UPKEEP_REFINE, VEX_UPKEEP_DROP, VEX_UPKEEP_MEND } upkeep;
+    _Atomic bool dropping;          /* the dead are being taken out */
+    uint32_t drop_at;
+    _Atomic uint32_t torn; /* dropped since the last mending began */
+    _Atomic enum { VEX_UPKEEP_NONE, VEX_UPKEEP_REFINE, VEX_UPKEEP_MEND } upkeep;
     uint32_t upkeep_at, upkeep_end;
     struct vex_file *file; /* that it was loaded from, while it is being verified */
     struct vex_graph_verifier verifier;

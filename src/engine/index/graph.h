@@ -58,7 +58,7 @@ void vex_graph_drop(struct vex_graph *graph, uint32_t slot);
 /* Upkeep, for a background builder: each looks at the slots in [from, to) and returns how many needed something.
  *
  * Mending: links to dropped slots give way to the best of what those led to. When a whole round began after a slot was dropped,
- * nothing leads to it any more. A slot that is put anew before that is found all the same, but some odd links lead to it.
+ * nothing leads to it any more. Linking mends what it touches, and takes away most links that lead to a slot's older vector.
  * Refining: whatever a narrow walk for its own code doesn't find (pruning may cut nodes off, or islands of them) gets new links
  * from what the walk did find, in free places or those of links with a way round. Once after building, and now and then. */
 uint32_t vex_graph_mend(struct vex_graph *graph, uint32_t from, uint32_t to);

@@ -4,6 +4,8 @@
  * Diversity  A candidate is kept when it is nearer to the node than to any candidate kept before it, with some slack (ALPHA of
  *            Vamana). Inner products have no slack, since ratios of them mean nothing: what is left over of the places goes to
  *            the nearest of the others (ip-NSW, Morozov, Babenko 2018, with HNSW's kept pruned connections). */
+#include <string.h>
+
 #include "engine/index/graph_private.h"
 
 #define ALPHA_NUM 115u /* slack of the diversity rule, in 1/100 of a code distance (squares for L2) */
@@ -100,25 +102,37 @@ static void link_back(struct vex_graph *graph, struct graph_scratch *s, uint32_t
     graph_unlock(graph, from);
 }
 
+/* Its places are not to be taken by links to dropped nodes when it is chosen among them and the new one. */
+static void lead_back(struct vex_graph *graph, struct graph_scratch *s, uint32_t from, uint32_t to,
+                      uint32_t distance)
+{
+    graph_mend_node(graph, s, from);
+    link_back(graph, s, from, to, distance);
+}
+
 void vex_graph_link(struct vex_graph *graph, uint32_t slot)
 {
     uint32_t ef = graph->params.ef_construct, count = 0, kept;
     struct graph_scratch *s = graph_scratch(graph, ef);
-    struct vex_graph_hit *found = graph_scratch_found(s, ef);
+    struct vex_graph_hit *found, links[VEX_GRAPH_M_MAX];
     const uint8_t *query = graph_scratch_put(graph, s, slot);
 
+    graph_detach(graph, s, slot);
     graph_walk(graph, s, query != NULL ? query : graph_as_query(graph, slot, s->query), ef, NULL);
+    found = graph_scratch_found(s, ef);
     for (uint32_t i = 0; i < s->beam_count; i++) {
         uint32_t near = graph_beam_slot(s->beam[i]);
         if (near != slot && graph_is_linked(graph, near))
             found[count++] = (struct vex_graph_hit){graph_beam_distance(s->beam[i]), near};
     }
     kept = graph_choose(graph, s, found, 0, count, graph->params.m);
+    memcpy(links, found, kept * sizeof *links); /* mending needs the memory */
     graph_lock(graph, slot);
-    graph_write_links(graph, slot, found, kept);
+    graph_write_links(graph, slot, links, kept);
     graph_unlock(graph, slot);
-    for (uint32_t i = 0; i < kept; i++)
-        link_back(graph, s, found[i].slot, slot, found[i].distance);
+    /* Before anything leads to it: whoever mends meanwhile takes it for a living one. */
     atomic_fetch_or_explicit(&graph->linked[slot / 64], UINT64_C(1) << (slot % 64), memory_order_release);
+    for (uint32_t i = 0; i < kept; i++)
+        lead_back(graph, s, links[i].slot, slot, links[i].distance);
     graph_entries_follow(graph, atomic_fetch_add_explicit(&graph->count, 1, memory_order_relaxed) + 1);
 }

@@ -190,6 +190,14 @@ void graph_write_links(struct vex_graph *graph, uint32_t slot, const struct vex_
                        uint32_t count);
 void graph_sort_hits(struct vex_graph_hit *hits, uint32_t count);
 
+/* ---- upkeep (graph_repair.c) ---- */
+
+/* What a linked slot has of links to dropped ones gives way to links to what those lead to. False: it has none. */
+bool graph_mend_node(struct vex_graph *graph, struct graph_scratch *s, uint32_t slot);
+/* A slot that isn't linked is about to become another node: of those that lead to it, it loses the ones that it leads to itself, five
+ * in six. Links to it are of no use any more: they would take up places and lead walks astray. */
+void graph_detach(struct vex_graph *graph, struct graph_scratch *s, uint32_t slot);
+
 /* ---- entries (graph_entries.c) ---- */
 
 /* The number of linked slots has changed. */

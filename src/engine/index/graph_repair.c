@@ -56,28 +56,69 @@ static uint32_t candidates(const struct vex_graph *graph, struct graph_scratch *
     return count;
 }
 
-static bool mend(struct vex_graph *graph, struct graph_scratch *s, uint32_t slot)
+static bool leads_to_gone(const struct vex_graph *graph, uint32_t slot)
 {
-    struct vex_graph_hit *hits = graph_scratch_found(s, graph->degree * (graph->degree + 1));
-    const uint8_t *code;
-    uint32_t count, living, gone;
+    const _Atomic uint32_t *links = graph_links(graph, slot);
 
+    for (uint32_t i = 0; i < graph->degree; i++) {
+        uint32_t to = graph_link_at(graph, links, i);
+        if (to == NO_SLOT)
+            return false;
+        if (!graph_is_linked(graph, to))
+            return true;
+    }
+    return false;
+}
+
+/* Living links stay as they are: choosing anew among all of them would thin out a node a little each time that one of its neighbours
+ * goes. No more links than before, unless they are few. */
+bool graph_mend_node(struct vex_graph *graph, struct graph_scratch *s, uint32_t slot)
+{
+    struct vex_graph_hit *hits;
+    const uint8_t *code;
+    uint32_t count, living, gone, most = graph->degree * 3 / 4;
+
+    if (!leads_to_gone(graph, slot))
+        return false;
+    hits = graph_scratch_found(s, graph->degree * (graph->degree + 1));
     graph_lock(graph, slot);
     count = candidates(graph, s, slot, hits, &living, &gone);
-    if (gone == 0) {
-        graph_unlock(graph, slot);
-        return false;
-    }
     code = graph_as_query(graph, slot, s->node);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = living; i < count; i++) {
         if (i + 4 < count)
             graph_prefetch(graph_code(graph, hits[i + 4].slot), graph->codes.stride);
         hits[i].distance = graph_dist(graph, code, hits[i].slot);
     }
-    qsort(hits, count, sizeof *hits, by_distance);
-    graph_write_links(graph, slot, hits, graph_choose(graph, s, hits, 0, count, graph->degree));
+    qsort(hits + living, count - living, sizeof *hits, by_distance);
+    most = living + gone > most ? living + gone : most;
+    graph_write_links(graph, slot, hits, graph_choose(graph, s, hits, living, count, most));
     graph_unlock(graph, slot);
     return true;
+}
+
+static bool leads_to(const struct vex_graph *graph, uint32_t from, uint32_t to)
+{
+    const _Atomic uint32_t *links = graph_links(graph, from);
+
+    for (uint32_t i = 0; i < graph->degree; i++) {
+        uint32_t slot = graph_link_at(graph, links, i);
+        if (slot == to || slot == NO_SLOT)
+            return slot == to;
+    }
+    return false;
+}
+
+void graph_detach(struct vex_graph *graph, struct graph_scratch *s, uint32_t slot)
+{
+    const _Atomic uint32_t *links = graph_links(graph, slot);
+
+    for (uint32_t i = 0; i < graph->degree; i++) {
+        uint32_t near = graph_link_at(graph, links, i);
+        if (near == NO_SLOT)
+            break;
+        if (graph_is_linked(graph, near) && leads_to(graph, near, slot))
+            graph_mend_node(graph, s, near);
+    }
 }
 
 uint32_t vex_graph_mend(struct vex_graph *graph, uint32_t from, uint32_t to)
@@ -86,7 +127,7 @@ uint32_t vex_graph_mend(struct vex_graph *graph, uint32_t from, uint32_t to)
 
     to = to < graph->slots ? to : graph->slots;
     for (; from < to; from++)
-        mended += graph_is_linked(graph, from) && mend(graph, graph_scratch(graph, 1), from);
+        mended += graph_is_linked(graph, from) && graph_mend_node(graph, graph_scratch(graph, 1), from);
     return mended;
 }
 
