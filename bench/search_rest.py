@@ -96,4 +96,4 @@ def measure(folder, data, options):
         report.curves[panel] = sweep(sides, data, options.seconds, min(options.rounds, 2), folder)
         for side in sides[:2]:
             what = f"{side.name} search, {data.name}, {CONNECTIONS} connections,"
-            report.at_levels(5, what, "us server CPU", panel, side.name, ["Chroma"], (0.99,), {0.99: (10, 25)})
+            report.at_levels(5, what, "us server CPU", panel, side.name, ["Chroma"], (0.99,), {0.99: (15, 40)})

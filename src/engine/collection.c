@@ -180,9 +180,9 @@ void vex_collection_sweep(struct vex_collection *collection, const char *prefix,
 
     vex_buf_init(&sweep.names, NULL);
     vex_collection_path(collection, dir);
-    pthread_rwlock_rdlock(&collection->lock);
+    vex_collection_work_begin(collection);
     (void)io->ops->list(io, dir, look_at_file, &sweep); /* no folder, nothing to tidy */
-    pthread_rwlock_unlock(&collection->lock);
+    vex_collection_work_end(collection);
     for (size_t at = 0; at < sweep.names.len; at += strlen(sweep.names.ptr + at) + 1) {
         vex_file_join(path, dir, sweep.names.ptr + at);
         (void)io->ops->unlink(io, path);
@@ -410,17 +410,31 @@ int vex_collection_read_begin(struct vex_collection *collection, struct vex_coll
     if (rc != 0)
         return rc;
     if (vex_pool_in_long_task())
-        pthread_rwlock_rdlock(&collection->gate);
-    pthread_rwlock_rdlock(&collection->lock);
+        vex_collection_work_begin(collection);
+    else
+        pthread_rwlock_rdlock(&collection->lock);
     *ret = collection->data;
     return 0;
 }
 
 void vex_collection_read_end(struct vex_collection *collection)
 {
-    pthread_rwlock_unlock(&collection->lock);
     if (vex_pool_in_long_task())
-        pthread_rwlock_unlock(&collection->gate);
+        vex_collection_work_end(collection);
+    else
+        pthread_rwlock_unlock(&collection->lock);
+}
+
+void vex_collection_work_begin(struct vex_collection *collection)
+{
+    pthread_rwlock_rdlock(&collection->gate);
+    pthread_rwlock_rdlock(&collection->lock);
+}
+
+void vex_collection_work_end(struct vex_collection *collection)
+{
+    pthread_rwlock_unlock(&collection->lock);
+    pthread_rwlock_unlock(&collection->gate);
 }
 
 void vex_collection_write_begin(struct vex_collection *collection)

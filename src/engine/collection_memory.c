@@ -42,7 +42,7 @@ static bool evict(struct vex_collection *collection)
     const struct vex_collection_data *data = &collection->data;
     bool enough = false;
 
-    pthread_rwlock_rdlock(&collection->lock);
+    vex_collection_work_begin(collection);
     if (atomic_load(&collection->open))
         enough = atomic_load(&collection->worked) >= file_bytes(data) / SHARE;
     if (enough) {
@@ -51,7 +51,7 @@ static bool evict(struct vex_collection *collection)
         vex_heap_evict(data->heap);
         vex_vectors_evict(data->vectors);
     }
-    pthread_rwlock_unlock(&collection->lock);
+    vex_collection_work_end(collection);
     return enough;
 }
 

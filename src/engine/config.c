@@ -7,7 +7,8 @@
 
 #include "base/mem.h"
 
-#define FORMAT_VERSION 5u
+#define FORMAT_VERSION 6u
+#define FORMAT_CODES   5u /* graphs without a number of threads */
 #define FORMAT_BEAMS   4u /* graphs without settings of their codes */
 #define FORMAT_GRAPHS  3u /* graphs without a beam of their own for searches */
 #define FORMAT_PLAIN   2u /* vectors without settings of their graphs */
@@ -318,6 +319,7 @@ static void encode_graph(struct vex_buf *out, const struct vex_graph_settings *g
     vex_buf_add_u8(out, (uint8_t)graph->codes.kind);
     vex_buf_add_u8(out, (uint8_t)graph->codes.query);
     vex_buf_add(out, &graph->codes.quantile, sizeof graph->codes.quantile);
+    vex_buf_add_u32(out, graph->threads);
 }
 
 /* Wrong figures stand for the defaults: a graph is derived data. */
@@ -351,6 +353,8 @@ static void decode_graph(struct vex_cursor *c, uint32_t version, struct vex_grap
         ret->ef = vex_cursor_u32(c);
     if (version > FORMAT_BEAMS)
         ret->codes = decode_codes(c);
+    if (version > FORMAT_CODES)
+        ret->threads = vex_cursor_u32(c);
 }
 
 void vex_config_encode(struct vex_buf *out, const struct vex_config *config)

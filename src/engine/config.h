@@ -24,6 +24,7 @@ enum vex_vector_kind { VEX_VECTOR_DENSE, VEX_VECTOR_MULTI, VEX_VECTOR_SPARSE };
 struct vex_graph_settings {
     bool never;               /* no graph at all */
     uint32_t m, ef_construct; /* 0: VEX_GRAPH_M, VEX_GRAPH_EF_CONSTRUCT */
+    uint32_t threads;         /* that link at once, at most; 0: idle ones too */
     uint32_t full_scan_kb;    /* so few KB of candidates are compared one by one; 0: whatever costs less */
     uint32_t ef;              /* beam of a search that names none; 0: ef_construct */
     struct vex_code_params codes; /* what walks compare */

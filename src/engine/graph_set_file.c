@@ -179,13 +179,13 @@ static struct vex_file *file_of(struct vex_graph_set *set, uint8_t ordinal, stru
     struct vex_graph_entry *entry;
     struct vex_file *file = NULL;
 
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     entry = vex_graph_set_find(set, ordinal);
     if (entry != NULL && entry->now.file != NULL) {
         file = entry->now.file;
         *ret = entry->now.verifier;
     }
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
     return file;
 }
 
@@ -280,7 +280,7 @@ static void end_saving(struct vex_graph_set *set, bool keep)
     vex_io_close(set->collection->engine->io, saving->file);
     if (!keep)
         remove_file(set, saving->ordinal, ".tmp");
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     entry = vex_graph_set_find(set, saving->ordinal);
     if (entry != NULL && !saving->gone) {
         entry->now.saved_ns = vex_io_monotonic_ns(set->collection->engine->io);
@@ -290,7 +290,7 @@ static void end_saving(struct vex_graph_set *set, bool keep)
             atomic_fetch_sub_explicit(&entry->now.changed, saving->changed, memory_order_relaxed);
     }
     set->saving = NULL;
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
     vex_graph_saver_free(saving->saver);
     vex_mem_free(saving);
 }
@@ -307,11 +307,11 @@ static int check_space(struct vex_graph_set *set, uint8_t ordinal, struct vex_er
     const struct vex_graph_entry *entry;
     uint64_t bytes = 0;
 
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     entry = vex_graph_set_find(set, ordinal);
     if (entry != NULL && entry->now.graph != NULL)
         bytes = vex_graph_bytes(entry->now.graph);
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
     if (vex_engine_space(engine) < engine->options.reserve_bytes + bytes)
         return vex_err_set(err, VEX_ENO_SPACE, "too little space is left");
     return 0;
@@ -349,7 +349,7 @@ static int begin_saving(struct vex_graph_set *set, uint8_t ordinal, struct vex_e
         rc = make_file(set, ordinal, &file, err);
     if (rc != 0)
         return rc;
-    pthread_rwlock_rdlock(&collection->lock);
+    vex_collection_work_begin(collection);
     entry = vex_graph_set_find(set, ordinal);
     if (entry != NULL && has_changed(&entry->now, UINT32_MAX)) {
         set->saving = VEX_NEW(struct vex_graph_saving);
@@ -359,7 +359,7 @@ static int begin_saving(struct vex_graph_set *set, uint8_t ordinal, struct vex_e
         set->saving->saver =
             vex_graph_saver_new(entry->now.graph, collection->applied_op, collection->engine->io, file);
     }
-    pthread_rwlock_unlock(&collection->lock);
+    vex_collection_work_end(collection);
     if (set->saving == NULL) {
         vex_io_close(collection->engine->io, file);
         remove_file(set, ordinal, ".tmp");
@@ -405,13 +405,13 @@ void vex_graph_saving_begin(struct vex_graph_set *set, uint8_t ordinal)
         return;
     if (rc != VEX_EUNAVAILABLE)
         not_saved(set, ordinal, &err);
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     entry = vex_graph_set_find(set, ordinal);
     if (entry != NULL) {
         entry->now.saved_ns = vex_io_monotonic_ns(set->collection->engine->io);
         entry->now.save_failed = true;
     }
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
 }
 
 void vex_graph_saving_piece(struct vex_graph_set *set)
@@ -421,11 +421,11 @@ void vex_graph_saving_piece(struct vex_graph_set *set)
     struct vex_err err;
     int rc = 0;
 
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     gone = saving->gone;
     if (!gone)
         vex_graph_saver_take(saving->saver);
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
     if (!gone)
         rc = vex_graph_saver_put(saving->saver, &done, &err);
     if (rc == 0 && done)

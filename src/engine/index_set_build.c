@@ -22,7 +22,7 @@ static void piece_begin(struct vex_index_set *set)
     struct vex_index_pass *pass = &set->pass;
     uint32_t kept = 0;
 
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     for (uint32_t i = 0; i < pass->count; i++)
         if (!pass->entries[i]->gone)
             pass->entries[kept++] = pass->entries[i];
@@ -33,7 +33,7 @@ static void piece_begin(struct vex_index_set *set)
 
 static void piece_end(struct vex_index_set *set)
 {
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
 }
 
 static void pass_end(struct vex_index_set *set)
@@ -212,14 +212,14 @@ static bool add_again(struct vex_index_set *set, struct vex_index_entry *entry, 
     while (slot != VEX_SLOT_NONE && !vex_background_must_stop(&set->work)) {
         uint64_t begin = vex_io_monotonic_ns(io);
 
-        pthread_rwlock_rdlock(&set->collection->lock);
+        vex_collection_work_begin(set->collection);
         while (slot != VEX_SLOT_NONE) {
             entry->changed += vex_index_entry_add(entry, &set->collection->data, slot);
             slot = next_bit(bits, words, slot + 1);
             if (++done % PIECE_LOOK == 0 && vex_io_monotonic_ns(io) - begin >= PIECE_NS)
                 break;
         }
-        pthread_rwlock_unlock(&set->collection->lock);
+        vex_collection_work_end(set->collection);
     }
     return slot == VEX_SLOT_NONE;
 }
@@ -231,11 +231,11 @@ static bool redo_entry(struct vex_index_set *set, struct vex_index_entry *entry)
     bool done;
 
     /* Taken under the shared lock: what is touched from then on is noted anew. */
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     bits = entry->redo;
     words = entry->redo_words;
     entry->redo = vex_mem_zalloc(words * sizeof *bits);
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
     forget(entry->index, bits, words);
     done = add_again(set, entry, bits, words);
     vex_mem_free(bits);

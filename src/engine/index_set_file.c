@@ -148,7 +148,7 @@ static struct vex_index_entry *next_wanted(struct vex_index_set *set)
 {
     struct vex_index_entry *entry = NULL;
 
-    pthread_rwlock_rdlock(&set->collection->lock);
+    vex_collection_work_begin(set->collection);
     pthread_mutex_lock(&set->work.lock);
     for (uint32_t i = 0; i < set->count && entry == NULL; i++)
         if (set->entries[i]->ready && set->entries[i]->want_save)
@@ -158,7 +158,7 @@ static struct vex_index_entry *next_wanted(struct vex_index_set *set)
         atomic_fetch_add(&entry->refs, 1);
     }
     pthread_mutex_unlock(&set->work.lock);
-    pthread_rwlock_unlock(&set->collection->lock);
+    vex_collection_work_end(set->collection);
     return entry;
 }
 
@@ -228,12 +228,12 @@ static void write_file(struct vex_index_set *set, struct vex_index_entry *entry,
     if (rc != 0)
         vex_warn("engine", "payload index on " VEX_STR_FMT " is not saved: %s", VEX_STR_ARG(entry->field),
                  err.text);
-    pthread_rwlock_rdlock(&collection->lock);
+    vex_collection_work_begin(collection);
     gone = entry->gone;
     pthread_mutex_lock(&set->work.lock);
     entry->saved = rc == 0;
     pthread_mutex_unlock(&set->work.lock);
-    pthread_rwlock_unlock(&collection->lock);
+    vex_collection_work_end(collection);
     if (gone)
         vex_index_file_remove(set, entry);
 }

@@ -4,8 +4,8 @@
  *     change_lock  >  collection's writer slot  >  collection's lock  >  log mutex  >  catalog_lock, queue_lock  >  dirty_lock
  * change_lock      one change of the catalog at a time; held while the log is waited for
  * writer slot      `busy`: one thread applies, checkpoints or alters a collection
- * collection's     its gate, then its lock. Whoever waits for the lock exclusive keeps every reader out: so long reads and writers meet at
- * lock             the gate, and short reads pass by
+ * collection's     its gate, then its lock. Whoever waits for the lock exclusive keeps every reader out: so long reads, background work
+ * lock             and writers meet at the gate, and short reads pass by
  * catalog_lock     short: the catalog in memory
  * queue_lock       short: a collection's queue, flags and configuration pointer
  * dirty_lock       short: the list of collections whose records the log must keep */
@@ -140,6 +140,9 @@ struct vex_collection *vex_collection_new(struct vex_engine *engine, uint64_t id
                                           uint64_t created_us, struct vex_config *config);
 bool vex_collection_try_ref(struct vex_collection *collection); /* false: it is dying */
 int vex_collection_open(struct vex_collection *collection, struct vex_err *err);
+/* The lock, shared, for work that isn't short: through the gate. */
+void vex_collection_work_begin(struct vex_collection *collection);
+void vex_collection_work_end(struct vex_collection *collection);
 /* The lock, exclusive. Waits for long reads at the gate, so that short ones go on meanwhile; then for those, which are short. */
 void vex_collection_write_begin(struct vex_collection *collection);
 void vex_collection_write_end(struct vex_collection *collection);

@@ -135,6 +135,8 @@ static void lower_hnsw(const Qdrant__HnswConfigDiff *in, struct vex_graph_settin
     }
     if (in->has_ef_construct)
         ret->ef_construct = at_most_u32(in->ef_construct);
+    if (in->has_max_indexing_threads)
+        ret->threads = at_most_u32(in->max_indexing_threads);
     if (in->has_full_scan_threshold)
         ret->full_scan_kb = in->full_scan_threshold != 0 ? at_most_u32(in->full_scan_threshold) : 1;
 }

@@ -6,15 +6,15 @@
 #include "engine/query/nearest.h"
 #include "engine/query/sieve.h"
 
-#define BASE_NS        3000.0 /* lock, one answer of ordinary length */
-#define ID_NS          300.0  /* an id looked up */
-#define BYTE_NS        0.08   /* of dense vectors streamed */
-#define SPARSE_NS      250.0  /* a stored sparse vector merged */
-#define MULTI_ROWS     16.0   /* rows of a stored multivector, guessed */
-#define HIT_NS         400.0  /* a hit put together */
-#define PAYLOAD_NS     1100.0 /* its payload, an ordinary one, until it is on the wire */
-#define FLOAT_NS       15.0   /* each number of its vector */
-#define SHARED_QUERIES 8.0    /* queries that one pass over dense vectors serves */
+#define BASE_NS        3000.0   /* lock, one answer of ordinary length */
+#define ID_NS          300.0    /* an id looked up */
+#define BYTE_NS        0.08     /* of dense vectors streamed */
+#define SPARSE_NS      250.0    /* a stored sparse vector merged */
+#define MULTI_ROWS     16.0     /* rows of a stored multivector, guessed */
+#define HIT_NS         400.0    /* a hit put together */
+#define PAYLOAD_NS     1100.0   /* its payload, an ordinary one, until it is on the wire */
+#define FLOAT_NS       15.0     /* each number of its vector */
+#define SHARED_QUERIES 8.0      /* queries that one pass over dense vectors serves */
 #define FILTERED_NS    400000.0 /* what a search takes longer at most, since only some may be answered */
 #define WAIT_NS        2e6 /* opening, or somebody else's write: too long for a thread that serves a connection */
 #define WAIT_EXACT     5.0  /* times that: what is surely long */

@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "uapi/dist.h"
 
-#define GROUP_MAX 1024u /* queries of one pass */
+#define GROUP_MAX  1024u /* queries of one pass */
+#define ROWS_AHEAD 16u   /* rows of hits sent for before they are read: they lie anywhere */
 
 /* ---- one query ---- */
 
@@ -335,7 +336,11 @@ int vex_nearest_fill(struct vex_read *read, const struct vex_query *query, const
     uint64_t at = 0;
     if (code == 0 && most > 0 && slots == NULL)
         code = vex_read_no_memory(read);
+    for (uint64_t i = 0; i < count && i < ROWS_AHEAD; i++)
+        __builtin_prefetch(vex_rows_at(read->data.rows, found[i].slot));
     for (uint64_t i = 0; i < count && code == 0; i++) {
+        if (i + ROWS_AHEAD < count)
+            __builtin_prefetch(vex_rows_at(read->data.rows, found[i + ROWS_AHEAD].slot));
         if (found[i].slot == query->exclude)
             continue;
         struct vex_hit *hit = &query->ret->hits[at];
