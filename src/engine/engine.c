@@ -148,7 +148,7 @@ static void *timer_main(void *arg)
         if (engine->stopping)
             break;
         pthread_mutex_unlock(&engine->timer_lock);
-        if (ticks++ == FIT_TICKS)
+        if (++ticks > FIT_TICKS && atomic_load(&engine->has_graphs))
             vex_machine_fit();
         tick(engine);
         pthread_mutex_lock(&engine->timer_lock);

@@ -441,6 +441,7 @@ static void put_in_place(struct vex_graph_set *set, const struct beginning *begi
         entry->failed = true;
     } else if (entry->now.graph == NULL) {
         entry->now = part;
+        atomic_store(&set->collection->engine->has_graphs, true);
     } else {
         entry->next = part;
     }

@@ -164,6 +164,7 @@ void vex_graph_set_load(struct vex_graph_set *set, const struct vex_collection_d
             continue;
         if (load_file(set, entry, data, &part, &err) == 0) {
             entry->now = part;
+            atomic_store(&set->collection->engine->has_graphs, true);
             continue;
         }
         vex_graph_part_clear(set, &part);

@@ -50,6 +50,7 @@ struct vex_engine {
     pthread_cond_t timer_wake;
     pthread_t timer;
     bool timer_runs, stopping;
+    _Atomic bool has_graphs;   /* plans go by what the machine takes, which the timer measures */
     _Atomic bool memory_due;   /* of some collection */
     uint64_t memory_looked_at; /* the timer's; 0: not begun */
 

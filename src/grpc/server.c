@@ -105,6 +105,9 @@ int vex_grpc_start(const struct vex_grpc_options *options, struct vex_grpc **ret
     struct vex_grpc *grpc = VEX_NEW(struct vex_grpc);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     gpr_set_log_function(core_log);
+    /* The core's own choice, epoll, hands its set from thread to thread: some hundredths of the CPU more a call. Who has set the variable
+     * has a reason. */
+    setenv("GRPC_POLL_STRATEGY", "poll", 0);
     grpc_init();
     grpc->options = *options;
     grpc->message_max = message_max(options->conf);

@@ -7,11 +7,11 @@
 #include "base/mem.h"
 #include "engine/index/graph_private.h"
 
-#define ENTRIES_MAX 2048u
+#define ENTRIES_MAX 4096u
 #define ENTRY_STEP  48u  /* one entry for so many slots, until there are ENTRIES_MAX */
 #define GROUPED     128u /* entries from which groups pay */
 #define PROBES      6u   /* groups looked at */
-#define GROUPS_MAX  64u
+#define GROUPS_MAX  128u
 
 static struct graph_entries *entries_new(uint32_t count, uint32_t groups, size_t stride)
 {

@@ -10,7 +10,7 @@
 #include "uapi/dist.h"
 
 #define DIMENSIONS 128u
-#define TABLE      (UINT64_C(64) << 20) /* bytes: more than caches hold */
+#define TABLE      (UINT64_C(32) << 20) /* bytes: more than the caches of a core hold */
 #define NEAR       256u                 /* codes that stay in a cache */
 #define STEPS      16384u
 #define AHEAD      16u

@@ -12,7 +12,7 @@ struct vex_machine {
 };
 
 const struct vex_machine *vex_machine(void);
-/* Measures: about 20 ms of the calling thread, and 64 MiB for as long. Once; later calls do nothing. */
+/* Measures: about 10 ms of the calling thread, and 32 MiB for as long. Once; later calls do nothing. */
 void vex_machine_fit(void);
 
 #endif
