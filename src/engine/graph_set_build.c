@@ -5,6 +5,8 @@
  * Order     BEGIN (train on a sample; again when vectors have drifted away from it), or VERIFY a loaded one and settle its pages -> LINK until the tail is empty -> REFINE what was
  *           linked since, when it is much -> SAVE -> a graph built beside another takes its place. DROP when many linked slots are
  *           dead, before LINK even when they are fewer: new nodes shall not be linked to dead ones. MEND when many were dropped. */
+#include <sched.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/graph_set_private.h"
@@ -52,10 +54,13 @@ struct piece {
     uint32_t done;
 };
 
+/* Whoever waits for this core goes first: answers shall not be late because of work that has time. */
 static bool goes_on(struct piece *piece, uint32_t look)
 {
-    return ++piece->done % look != 0 ||
-           vex_io_monotonic_ns(piece->set->collection->engine->io) - piece->begin_ns < PIECE_NS;
+    if (++piece->done % look != 0)
+        return true;
+    sched_yield();
+    return vex_io_monotonic_ns(piece->set->collection->engine->io) - piece->begin_ns < PIECE_NS;
 }
 
 static float *room(struct vex_graph_set *set, uint32_t size)
