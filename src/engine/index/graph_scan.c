@@ -1,7 +1,5 @@
 /* Scans of codes: the allowed slots are compared one after the other, and those that may be among the nearest are kept.
  *
- * Halves     Memory is what a scan waits for. Squares and sums only grow, so the first half of a code's bytes is compared first; the
- *            second one is sent for only where the first is near enough: of most codes that is one cache line instead of two.
  * Bound      A code tells a distance with an error that is about normal: every element of a code and of a query is off by up to half a
  *            step, evenly (variance 1/12). What lies within six deviations of the farthest of the nearest by codes is kept: one of
  *            the truly nearest gets lost about once in 100,000 times. */
@@ -11,7 +9,6 @@
 #include "engine/index/graph_private.h"
 
 #define BLOCK           256u
-#define BLOCK_MOST      (BLOCK + 64)
 #define AHEAD           2048u /* bytes of codes on their way */
 #define DEVIATIONS      7.0
 #define DEVIATIONS_SURE 4.0
@@ -30,7 +27,6 @@ struct scan {
     struct nearest nearest;
     double elements; /* DOT: squared elements of a query and a code */
     uint32_t bound;  /* what lies beyond isn't kept */
-    size_t head;     /* bytes of a code that are compared first */
     uint32_t kept, room;
 };
 
@@ -109,61 +105,31 @@ static void keep(struct scan *scan, uint32_t distance, uint32_t slot)
     scan->bound = bound < UINT32_MAX ? (uint32_t)bound : UINT32_MAX;
 }
 
-/* Distances of four codes at most, by the bytes in [from, from + size). */
-static void four(const struct scan *scan, const struct vex_graph_hit *hits, uint32_t count, size_t from,
-                 size_t size, uint32_t ret[4])
-{
-    const uint8_t *codes[4];
-
-    for (uint32_t j = 0; j < 4; j++)
-        codes[j] = graph_code(scan->graph, hits[j < count ? j : count - 1].slot) + from;
-    scan->graph->codes.kernels.four(scan->s->query + from, codes, size, ret);
-}
-
-/* The rest of those whose first bytes are near. */
-static void compare_rest(struct scan *scan, const struct vex_graph_hit *near, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i += 4) {
-        uint32_t rest[4], some = count - i < 4 ? count - i : 4;
-        four(scan, near + i, some, scan->head, scan->graph->codes.stride - scan->head, rest);
-        for (uint32_t j = 0; j < some; j++)
-            if (near[i + j].distance + rest[j] <= scan->bound)
-                keep(scan, near[i + j].distance + rest[j], near[i + j].slot);
-    }
-}
-
-static void compare(struct scan *scan, const struct vex_graph_hit *hits, uint32_t count)
+static void compare(struct scan *scan, const uint32_t *slots, uint32_t count)
 {
     const struct vex_graph *graph = scan->graph;
-    uint32_t ahead = AHEAD / (uint32_t)scan->head + 4, near_count = 0;
-    size_t rest = graph->codes.stride - scan->head;
-    struct vex_graph_hit near[BLOCK_MOST];
+    uint32_t stride = graph->codes.stride, ahead = AHEAD / stride + 4;
 
     for (uint32_t i = 0; i < count && i < ahead; i++)
-        graph_prefetch(graph_code(graph, hits[i].slot), scan->head);
+        graph_prefetch(graph_code(graph, slots[i]), stride);
     for (uint32_t i = 0; i < count; i += 4) {
         uint32_t distances[4];
-        for (uint32_t j = i + ahead; j < i + ahead + 4 && j < count; j++)
-            graph_prefetch(graph_code(graph, hits[j].slot), scan->head);
-        four(scan, hits + i, count - i, 0, scan->head, distances);
-        for (uint32_t j = 0; j < 4 && i + j < count; j++) {
-            if (distances[j] > scan->bound)
-                continue;
-            if (rest == 0) {
-                keep(scan, distances[j], hits[i + j].slot);
-                continue;
-            }
-            near[near_count++] = (struct vex_graph_hit){distances[j], hits[i + j].slot};
-            graph_prefetch(graph_code(graph, hits[i + j].slot) + scan->head, rest);
+        const uint8_t *codes[4];
+        for (uint32_t j = 0; j < 4; j++) {
+            codes[j] = graph_code(graph, slots[i + j < count ? i + j : count - 1]);
+            if (i + j + ahead < count)
+                graph_prefetch(graph_code(graph, slots[i + j + ahead]), stride);
         }
+        graph->codes.kernels.four(scan->s->query, codes, stride, distances);
+        for (uint32_t j = 0; j < 4 && i + j < count; j++)
+            if (distances[j] <= scan->bound)
+                keep(scan, distances[j], slots[i + j]);
     }
-    compare_rest(scan, near, near_count);
 }
 
 static void scan_all(struct scan *scan, const uint64_t *allow, size_t words)
 {
-    struct vex_graph_hit hits[BLOCK_MOST];
-    uint32_t count = 0;
+    uint32_t slots[BLOCK + 64], count = 0;
 
     for (uint32_t w = 0; w < words && w < scan->graph->slots / 64; w++) {
         uint64_t bits = allow[w];
@@ -171,13 +137,13 @@ static void scan_all(struct scan *scan, const uint64_t *allow, size_t words)
             continue;
         bits &= atomic_load_explicit(&scan->graph->linked[w], memory_order_acquire);
         for (; bits != 0; bits &= bits - 1)
-            hits[count++].slot = w * 64 + (uint32_t)__builtin_ctzll(bits);
+            slots[count++] = w * 64 + (uint32_t)__builtin_ctzll(bits);
         if (count < BLOCK)
             continue;
-        compare(scan, hits, count);
+        compare(scan, slots, count);
         count = 0;
     }
-    compare(scan, hits, count);
+    compare(scan, slots, count);
 }
 
 static double squares(const struct vex_graph *graph, const uint8_t *query)
@@ -212,12 +178,6 @@ static float surely(const struct scan *scan)
     return steps > 0 ? vex_codes_distance(codes, (uint32_t)steps) : -INFINITY;
 }
 
-/* Inner products may become less again. */
-static size_t first_bytes(const struct vex_codes *codes)
-{
-    return codes->distance == VEX_DISTANCE_DOT ? codes->stride : (codes->stride / 2 + 63) / 64 * 64;
-}
-
 uint32_t vex_graph_scan(const struct vex_graph *graph, const float *query, const uint64_t *allow,
                         size_t words, uint32_t want, const struct vex_graph_hit **ret, float *ret_surely)
 {
@@ -226,7 +186,6 @@ uint32_t vex_graph_scan(const struct vex_graph *graph, const float *query, const
 
     scan.nearest = (struct nearest){graph_scratch_nearest(s, want), 0, want};
     graph_scratch_found(s, scan.room);
-    scan.head = first_bytes(&graph->codes);
     vex_codes_query(&graph->codes, graph_scratch_unit(graph, s, query), s->query);
     if (graph->params.distance == VEX_DISTANCE_DOT)
         scan.elements = squares(graph, s->query);
