@@ -38,6 +38,14 @@ static inline float draw(uint64_t *seed)
     return (float)(*seed >> 40) * 0x1p-23f - 1.0f;
 }
 
+static inline uint64_t pick(uint64_t *seed, uint64_t below)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return (*seed >> 11) % below;
+}
+
 static inline void must(int code, const struct vex_err *err, const char *what)
 {
     if (code == 0)

@@ -25,14 +25,6 @@ static uint32_t beams[BEAMS] = {16, 32, 64, 128}, beam_count = 4;
 static struct vex_arena arena; /* of the filters */
 static uint64_t seed = 88172645463325252u;
 
-static uint64_t pick(uint64_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (seed >> 11) % below;
-}
-
 /* ---- data ---- */
 
 static float *load(const char *path, const char *part, uint64_t *ret_count)
@@ -73,7 +65,7 @@ static uint32_t *shuffled(void)
     for (uint64_t i = 0; i < points; i++)
         ret[i] = (uint32_t)i;
     for (uint64_t i = points; i > 1; i--) {
-        uint64_t other = pick(i);
+        uint64_t other = pick(&seed, i);
         uint32_t kept = ret[i - 1];
         ret[i - 1] = ret[other];
         ret[other] = kept;

@@ -105,7 +105,6 @@ struct run {
     uint32_t ef;
     const uint64_t *allow;
     bool through;
-    uint32_t least;
     const int32_t *truth;
     int rounds; /* 0: ROUNDS */
 };
@@ -121,11 +120,8 @@ static void search(const struct vex_graph *graph, const struct set *set, const c
         double begin = now();
         right = compared = 0;
         for (uint32_t q = 0; q < set->queries; q++) {
-            struct vex_graph_search s = {.query = query_at(set, q),
-                                         .ef = run->ef,
-                                         .allow = run->allow,
-                                         .through = run->through,
-                                         .least = run->least};
+            struct vex_graph_search s = {
+                .query = query_at(set, q), .ef = run->ef, .allow = run->allow, .through = run->through};
             struct scored best[K];
             uint32_t count = vex_graph_search(graph, &s, hits, &scored);
             count = rerank(set, s.query, hits, count, best);
@@ -242,13 +238,12 @@ static void filters(const struct vex_graph *graph, struct set *set)
         filtered_truth(set, allow, truth);
         for (uint32_t ef = 32; ef <= 128; ef *= 2) {
             snprintf(what, sizeof what, "filter %g through", parts[p]);
-            search(graph, set, what, &(struct run){ef, allow, true, 0, truth, 0});
+            search(graph, set, what, &(struct run){ef, allow, true, truth, 0});
             if (parts[p] < 0.1 && parts[p] > 0)
                 continue;
             snprintf(what, sizeof what, "filter %g over", parts[p]);
             search(graph, set, what,
-                   &(struct run){(uint32_t)(ef / (parts[p] > 0 ? parts[p] : 0.5)), allow, false, ef / 2,
-                                 truth, 0});
+                   &(struct run){(uint32_t)(ef / (parts[p] > 0 ? parts[p] : 0.5)), allow, false, truth, 0});
         }
     }
     set->queries = queries;

@@ -33,14 +33,6 @@ static const struct vex_index_params indexes[] = {
 static uint64_t points;
 static uint64_t seed = 88172645463325252u;
 
-static uint64_t pick(uint64_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (seed >> 11) % below;
-}
-
 /* ---- data ---- */
 
 static void put_key(struct vex_buf *out, const char *key)
@@ -58,19 +50,19 @@ static void put_text(struct vex_buf *out, const char *format, uint64_t number)
 static void put_keywords(struct vex_buf *out)
 {
     put_key(out, "k10");
-    put_text(out, "city %llu", pick(10));
+    put_text(out, "city %llu", pick(&seed, 10));
     put_key(out, "k10b");
-    put_text(out, "colour %llu", pick(10));
+    put_text(out, "colour %llu", pick(&seed, 10));
     put_key(out, "k1000");
-    put_text(out, "shop %llu", pick(1000));
+    put_text(out, "shop %llu", pick(&seed, 1000));
     put_key(out, "k1m");
-    put_text(out, "user %llu", pick(1000000));
+    put_text(out, "user %llu", pick(&seed, 1000000));
     put_key(out, "tags");
     vex_value_put_array(out, 3);
     for (int i = 0; i < 3; i++)
-        put_text(out, "tag %llu", pick(200));
+        put_text(out, "tag %llu", pick(&seed, 200));
     put_key(out, "w0");
-    put_text(out, "550e8400-e29b-41d4-a716-%012llx", pick(100000));
+    put_text(out, "550e8400-e29b-41d4-a716-%012llx", pick(&seed, 100000));
 }
 
 static void put_numbers(struct vex_buf *out)
@@ -79,17 +71,17 @@ static void put_numbers(struct vex_buf *out)
     static const uint64_t below[] = {1000000, 100, 10000, 5};
     for (int i = 0; i < 4; i++) {
         put_key(out, ints[i]);
-        vex_value_put_int(out, (int64_t)pick(below[i]));
+        vex_value_put_int(out, (int64_t)pick(&seed, below[i]));
     }
     static const char *const doubles[] = {"f0", "f1", "f2"};
     for (int i = 0; i < 3; i++) {
         put_key(out, doubles[i]);
-        vex_value_put_double(out, (double)pick(1u << 30) / (1u << 30));
+        vex_value_put_double(out, (double)pick(&seed, 1u << 30) / (1u << 30));
     }
     put_key(out, "b0");
-    vex_value_put_bool(out, pick(2) == 0);
+    vex_value_put_bool(out, pick(&seed, 2) == 0);
     put_key(out, "b1");
-    vex_value_put_bool(out, pick(100) == 0);
+    vex_value_put_bool(out, pick(&seed, 100) == 0);
 }
 
 static void put_others(struct vex_buf *out)
@@ -98,22 +90,22 @@ static void put_others(struct vex_buf *out)
     char text[128];
     for (int i = 0; i < 2; i++) {
         put_key(out, i == 0 ? "d0" : "d1");
-        snprintf(text, sizeof text, "20%02u-%02u-%02uT%02u:00:00Z", (unsigned)pick(24),
-                 (unsigned)pick(12) + 1, (unsigned)pick(28) + 1, (unsigned)pick(24));
+        snprintf(text, sizeof text, "20%02u-%02u-%02uT%02u:00:00Z", (unsigned)pick(&seed, 24),
+                 (unsigned)pick(&seed, 12) + 1, (unsigned)pick(&seed, 28) + 1, (unsigned)pick(&seed, 24));
         vex_value_put_text(out, vex_str_c(text));
     }
     put_key(out, "geo");
     vex_value_put_map(out, 2);
     put_key(out, "lon");
-    vex_value_put_double(out, (double)pick(360000) / 1000 - 180);
+    vex_value_put_double(out, (double)pick(&seed, 360000) / 1000 - 180);
     put_key(out, "lat");
-    vex_value_put_double(out, (double)pick(180000) / 1000 - 90);
+    vex_value_put_double(out, (double)pick(&seed, 180000) / 1000 - 90);
     put_key(out, "text");
-    snprintf(text, sizeof text, "%s %s thing number %u", words[pick(8)], words[pick(8)],
-             (unsigned)pick(5000));
+    snprintf(text, sizeof text, "%s %s thing number %u", words[pick(&seed, 8)], words[pick(&seed, 8)],
+             (unsigned)pick(&seed, 5000));
     vex_value_put_text(out, vex_str_c(text));
     put_key(out, "x"); /* not indexed */
-    vex_value_put_int(out, (int64_t)pick(1000));
+    vex_value_put_int(out, (int64_t)pick(&seed, 1000));
 }
 
 static void fill(struct bench *b)

@@ -47,6 +47,18 @@ void *vex_mem_try(size_t size)
     return malloc(at_least_one(size));
 }
 
+void *vex_mem_longer(const void *from, size_t have, size_t size)
+{
+    char *ret = vex_mem_try(size);
+
+    if (ret == NULL)
+        return NULL;
+    if (have > 0)
+        memcpy(ret, from, have);
+    memset(ret + have, 0, size - have);
+    return ret;
+}
+
 char *vex_mem_strndup(const char *text, size_t len)
 {
     char *copy;

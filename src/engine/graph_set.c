@@ -259,14 +259,7 @@ void vex_graph_set_look(struct vex_graph_set *set, uint64_t live)
 /* A longer bitmap with the same bits; NULL: no memory. */
 static uint64_t *longer(const uint64_t *bits, size_t have, size_t words)
 {
-    uint64_t *ret = vex_mem_try(words * sizeof *ret);
-
-    if (ret == NULL)
-        return NULL;
-    if (have > 0)
-        memcpy(ret, bits, have * sizeof *ret);
-    memset(ret + have, 0, (words - have) * sizeof *ret);
-    return ret;
+    return vex_mem_longer(bits, have * sizeof *bits, words * sizeof *bits);
 }
 
 static size_t summary_words(size_t words)

@@ -2,9 +2,10 @@
  *
  * Owner     The worker: whoever has set `running`, a task of the pool or a thread that waits. It holds the collection's lock shared
  *           about a millisecond at a time and forgets everything it has looked up in between; exclusive only to put a graph in place.
- * Order     BEGIN (train on a sample; again when vectors have drifted away from it), or VERIFY a loaded one and settle its pages -> LINK until the tail is empty -> REFINE what was
- *           linked since, when it is much -> SAVE -> a graph built beside another takes its place. DROP when many linked slots are
- *           dead, before LINK even when they are fewer: new nodes shall not be linked to dead ones. MEND when many were dropped. */
+ * Order     BEGIN (train on a sample; again when vectors have drifted away from it), or VERIFY a loaded one and settle its pages ->
+ *           LINK until the tail is empty -> REFINE what was linked since, when it is much -> SAVE -> a graph built beside another
+ *           takes its place. DROP when many linked slots are dead, before LINK even when they are fewer: new nodes shall not be
+ *           linked to dead ones. MEND when many were dropped. */
 #include <sched.h>
 
 #include "base/log.h"

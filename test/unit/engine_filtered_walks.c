@@ -60,14 +60,7 @@ static bool make(const char *name, enum vex_distance distance, uint32_t full_sca
 
 static void drop(const char *name)
 {
-    struct vex_err err;
-    bool found;
-
-    CU_ASSERT_EQUAL(vex_engine_drop(kit.engine, VEX_STR(VEX_DEFAULT_TENANT), VEX_STR(VEX_DEFAULT_DATABASE),
-                                    vex_str_c(name), &found, &err),
-                    0);
-    vex_collection_unref(collection);
-    collection = NULL;
+    kit_drop(&kit, name, &collection);
 }
 
 /* Points with their own numbers as `n`, moved by `shift`. */
@@ -118,18 +111,9 @@ static struct vex_nearest request_of(const float *query)
 
 static size_t search(const struct vex_nearest *request, uint64_t ids[K])
 {
-    struct vex_arena arena;
-    struct vex_hits hits = {0};
-    struct vex_err err;
     size_t count;
 
-    vex_arena_init(&arena, 0);
-    struct vex_read_context context = {.arena = &arena};
-    CU_ASSERT_EQUAL_FATAL(vex_read_nearest(collection, request, 1, &context, &hits, &err), 0);
-    for (size_t i = 0; i < hits.count; i++)
-        ids[i] = hits.hits[i].id.num;
-    count = hits.count;
-    vex_arena_done(&arena);
+    CU_ASSERT_EQUAL_FATAL(kit_search(collection, request, ids, &count), 0);
     return count;
 }
 

@@ -71,19 +71,9 @@ static int put_all(struct vex_collection *collection)
 
 static size_t search(struct vex_collection *collection, const struct vex_nearest *request, uint64_t ids[K])
 {
-    struct vex_arena arena;
-    struct vex_hits hits = {0};
-    struct vex_err err;
     size_t count;
 
-    vex_arena_init(&arena, 0);
-    struct vex_read_context context = {.arena = &arena};
-    if (vex_read_nearest(collection, request, 1, &context, &hits, &err) != 0)
-        hits.count = 0;
-    for (size_t i = 0; i < hits.count; i++)
-        ids[i] = hits.hits[i].id.num;
-    count = hits.count;
-    vex_arena_done(&arena);
+    (void)kit_search(collection, request, ids, &count);
     return count;
 }
 

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "engine/collection.h"
 #include "engine/engine.h"
+#include "engine/query/query.h"
 
 /* ---- an engine over a folder ---- */
 
@@ -180,6 +181,37 @@ static inline float kit_noise(struct kit_random *r)
     for (int i = 0; i < 6; i++)
         sum += (float)kit_draw(r, 1000) / 1000;
     return sum - 3;
+}
+
+/* Ids of the hits of one search; VEX_E*: it failed, and there are none. */
+static inline int kit_search(struct vex_collection *collection, const struct vex_nearest *request,
+                             uint64_t *ids, size_t *ret_count)
+{
+    struct vex_arena arena;
+    struct vex_hits hits = {0};
+    struct vex_err err;
+
+    vex_arena_init(&arena, 0);
+    struct vex_read_context context = {.arena = &arena};
+    int code = vex_read_nearest(collection, request, 1, &context, &hits, &err);
+    *ret_count = code == 0 ? hits.count : 0;
+    for (size_t i = 0; i < *ret_count; i++)
+        ids[i] = hits.hits[i].id.num;
+    vex_arena_done(&arena);
+    return code;
+}
+
+/* Drops the collection in the default database, and the caller's reference. */
+static inline void kit_drop(struct kit *kit, const char *name, struct vex_collection **collection)
+{
+    struct vex_err err;
+    bool found;
+
+    CU_ASSERT_EQUAL(vex_engine_drop(kit->engine, VEX_STR(VEX_DEFAULT_TENANT), VEX_STR(VEX_DEFAULT_DATABASE),
+                                    vex_str_c(name), &found, &err),
+                    0);
+    vex_collection_unref(*collection);
+    *collection = NULL;
 }
 
 static inline struct vex_id kit_id(struct vex_arena *arena, uint32_t i)

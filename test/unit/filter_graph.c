@@ -98,12 +98,14 @@ static double recall(const struct vex_graph *graph, uint32_t ef, const uint64_t 
     unsigned right = 0, wanted = 0;
 
     for (unsigned q = 0; q < QUERIES; q++) {
-        struct vex_graph_search search = {.query = queries[q],
-                                          .ef = ef,
-                                          .allow = allow,
-                                          .through = through,
-                                          .least = through || allow == NULL ? 0 : K};
+        struct vex_graph_search search = {.query = queries[q], .ef = ef, .allow = allow, .through = through};
         uint32_t total = 0, count = vex_graph_search(graph, &search, hits, NULL), k;
+        /* What is allowed may be far away: again with a wider beam, but no more hits. */
+        while (!through && allow != NULL && count < K && search.ef < VEX_GRAPH_EF_MAX) {
+            search.ef = search.ef < VEX_GRAPH_EF_MAX / 4 ? 4 * search.ef : VEX_GRAPH_EF_MAX;
+            count = vex_graph_search(graph, &search, hits, NULL);
+            count = count < ef ? count : ef;
+        }
         for (uint32_t i = 0; i < 2 * COUNT; i++)
             if (vex_graph_has(graph, i) && allowed(allow, i))
                 all[total++] = (struct scored){dist(queries[q], points[i], DIMENSIONS), i};

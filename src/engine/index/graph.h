@@ -70,8 +70,7 @@ struct vex_graph_search {
     const float *query;
     uint32_t ef;           /* beam, 1 .. VEX_GRAPH_EF_MAX */
     const uint64_t *allow; /* bitmap over vex_graph_slots of what may be found; NULL: everything */
-    bool through;   /* through allowed slots only (ACORN-1); else through all, and the beam holds them too */
-    uint32_t least; /* again with a beam four times as wide while fewer are found (they may be far away) */
+    bool through; /* through allowed slots only (ACORN-1); else through all, and the beam holds them too */
     const uint32_t *seeds; /* more slots to begin at */
     uint32_t seed_count;
 };

@@ -287,16 +287,9 @@ uint32_t vex_graph_search(const struct vex_graph *graph, const struct vex_graph_
 
     if (vex_graph_trained(graph)) {
         struct graph_scratch *s = graph_scratch(graph, ef);
-        uint32_t width = ef;
         vex_codes_query(&graph->codes, graph_scratch_unit(graph, s, search->query), s->query);
-        scored = graph_walk(graph, s, s->query, width, search);
+        scored = graph_walk(graph, s, s->query, ef, search);
         count = take(graph, s, search->allow, ef, ret);
-        while (count < search->least && width < VEX_GRAPH_EF_MAX && s->beam_count == width) {
-            width = width < VEX_GRAPH_EF_MAX / 4 ? 4 * width : VEX_GRAPH_EF_MAX;
-            s = graph_scratch(graph, width);
-            scored += graph_walk(graph, s, s->query, width, search);
-            count = take(graph, s, search->allow, ef, ret);
-        }
     }
     if (ret_scored != NULL)
         *ret_scored = scored;

@@ -24,18 +24,6 @@ static size_t words_for(uint64_t slots)
     return (size_t)(slots + 63) / 64;
 }
 
-/* A larger copy of a bitmap, zeros behind; NULL when out of memory. */
-static uint64_t *widen(const uint64_t *bits, size_t words, size_t want)
-{
-    uint64_t *wide = vex_mem_try(want * sizeof *wide);
-    if (wide == NULL)
-        return NULL;
-    if (words > 0)
-        memcpy(wide, bits, words * sizeof *wide);
-    memset(wide + words, 0, (want - words) * sizeof *wide);
-    return wide;
-}
-
 static size_t grown(size_t words, size_t need)
 {
     return words + words / 2 > need ? words + words / 2 : need;
@@ -47,7 +35,7 @@ int vex_rows_free_reserve(struct vex_rows *rows, uint64_t slots)
     if (need <= rows->free_words)
         return vex_rows_extents_reserve(rows);
     size_t want = grown(rows->free_words, need);
-    uint64_t *wide = widen(rows->free, rows->free_words, want);
+    uint64_t *wide = vex_mem_longer(rows->free, rows->free_words * sizeof *wide, want * sizeof *wide);
     if (wide == NULL)
         return VEX_ENO_MEMORY;
     vex_mem_free(rows->free);
@@ -70,7 +58,7 @@ static int reserve_bitmaps(struct vex_rows *rows, uint64_t slots)
         if (rows->present[i] != NULL)
             maps[count++] = &rows->present[i];
     for (size_t i = 0; i < count; i++) {
-        wide[i] = widen(*maps[i], rows->words, want);
+        wide[i] = vex_mem_longer(*maps[i], rows->words * sizeof **maps[i], want * sizeof **maps[i]);
         if (wide[i] != NULL)
             continue;
         while (i > 0)

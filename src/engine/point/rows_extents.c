@@ -56,12 +56,9 @@ int vex_rows_extents_reserve(struct vex_rows *rows)
 
     if (e->groups == NULL || want <= e->link_count)
         return 0;
-    wide = vex_mem_try(want * sizeof *wide);
+    wide = vex_mem_longer(e->links, e->link_count * sizeof *wide, want * sizeof *wide);
     if (wide == NULL)
         return VEX_ENO_MEMORY;
-    if (e->link_count > 0)
-        memcpy(wide, e->links, e->link_count * sizeof *wide);
-    memset(wide + e->link_count, 0, (want - e->link_count) * sizeof *wide);
     vex_mem_free(e->links);
     e->links = wide;
     e->link_count = want;
