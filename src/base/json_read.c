@@ -345,21 +345,17 @@ ptrdiff_t vex_json_floats(struct vex_json v, float *ret, size_t cap)
     if (word_of(v) >> 56 != '[')
         return -1;
     for (end = tape + (uint32_t)word_of(v) - 1; at < end; at += 2, n++) {
+        uint64_t type = at[0] >> 56;
         double value;
 
-        switch (at[0] >> 56) {
-        case 'd':
+        if (type == 'd')
             memcpy(&value, &at[1], sizeof value);
-            break;
-        case 'l':
+        else if (type == 'l')
             value = (double)(int64_t)at[1];
-            break;
-        case 'u':
+        else if (type == 'u')
             value = (double)at[1];
-            break;
-        default:
+        else
             return -1;
-        }
         if (n < cap)
             ret[n] = (float)value;
     }

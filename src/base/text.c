@@ -1,5 +1,5 @@
-/* Text: UUIDs, base64, percent-encoding. (Words and case are in text_words.c, checking UTF-8 is in
- * cxx/json_parse.cc, expressions in cxx/regex.cc.)
+/* Text: UUIDs, percent-encoding. (Words and case are in text_words.c, base64 in text_base64.c, checking UTF-8 is
+ * in cxx/json_parse.cc, expressions in cxx/regex.cc.)
  *
  * Lock: none, nothing is kept. */
 #include "base/text.h"
@@ -101,50 +101,6 @@ void vex_uuid_from_random(uint8_t uuid[16])
 {
     uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40); /* version 4 */
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80); /* RFC 9562 variant */
-}
-
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-static ptrdiff_t bad_symbol(size_t at, size_t *ret_bad)
-{
-    *ret_bad = at;
-    return -1;
-}
-
-ptrdiff_t vex_base64_decode(struct vex_str s, void *ret, size_t *ret_bad)
-{
-    uint8_t *out = ret;
-    size_t symbols = s.len, pad;
-
-    while (symbols > 0 && s.len - symbols < 2 && s.ptr[symbols - 1] == '=')
-        symbols--;
-    pad = s.len - symbols;
-    for (size_t i = 0; i < symbols; i++)
-        if (base64_value(s.ptr[i]) < 0)
-            return bad_symbol(i, ret_bad);
-    if (s.len % 4 != 0)
-        return bad_symbol(s.len, ret_bad);
-    for (size_t i = 0; i < symbols; i += 4) {
-        uint32_t group = 0;
-        size_t n = symbols - i < 4 ? symbols - i : 4;
-        for (size_t j = 0; j < 4; j++)
-            group = group << 6 | (uint32_t)(j < n ? base64_value(s.ptr[i + j]) : 0);
-        /* The bits that the padding cuts off must be zero: one text for one value. */
-        if (n < 4 && (group & ((1u << 8 * pad) - 1)) != 0)
-            return bad_symbol(symbols - 1, ret_bad);
-        for (size_t j = 0; j + 1 < n; j++)
-            *out++ = (uint8_t)(group >> (16 - 8 * j));
-    }
-    return out - (uint8_t *)ret;
 }
 
 bool vex_percent_decode(struct vex_arena *arena, struct vex_str s, bool query, struct vex_str *ret)

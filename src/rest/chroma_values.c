@@ -48,6 +48,8 @@ int vex_chroma_read_where_document(struct vex_chroma_reader *reader, struct vex_
 
 enum nulls { NULLS_REFUSED, NULLS_KEPT };
 
+#define NO_LIST SIZE_MAX /* for an index: the map stands alone */
+
 /* Text, bool, integer or double of one kind; mixed integers and doubles are doubles. */
 static bool one_kind(struct vex_value list, bool *ret_doubles)
 {
@@ -148,24 +150,48 @@ static bool put_member(struct vex_buf *out, struct vex_str key, struct vex_value
     }
 }
 
-static int read_map(struct vex_chroma_reader *reader, struct vex_json v, enum nulls nulls,
+/* True when put_member would write every member as it stands. */
+static bool is_plain(struct vex_value map)
+{
+    const unsigned plain =
+        1u << VEX_VALUE_TEXT | 1u << VEX_VALUE_BOOL | 1u << VEX_VALUE_INT | 1u << VEX_VALUE_DOUBLE;
+
+    for (struct vex_value_iter it = vex_value_iter(map); vex_value_next(&it);)
+        if ((plain >> vex_value_kind(it.value) & 1) == 0)
+            return false;
+    return true;
+}
+
+/* Why a map, entry `index` of the list that is read, is none of metadata. Only then its path is written. */
+static int misfit_map(struct vex_chroma_reader *reader, size_t index, struct vex_str key, const char *why)
+{
+    if (index != NO_LIST)
+        reader->at = vex_arena_printf(reader->arena, "%s[%zu]", reader->at, index);
+    if (key.ptr != NULL)
+        reader->at = vex_arena_printf(reader->arena, "%s." VEX_STR_FMT, reader->at, VEX_STR_ARG(key));
+    return vex_chroma_misfit(reader, "%s", why);
+}
+
+static int read_map(struct vex_chroma_reader *reader, struct vex_json v, size_t index, enum nulls nulls,
                     struct vex_value *ret)
 {
-    struct vex_value raw;
+    static const char no_variant_of[] = "data did not match any variant of untagged enum MetadataValue";
     struct vex_buf members, out;
     size_t count = 0;
 
     if (vex_json_kind(v) != VEX_JSON_OBJECT)
-        return vex_chroma_misfit(reader, "invalid type: %s, expected a map", vex_json_kind_name(v));
-    if (to_value(reader, v, &raw) < 0)
-        return vex_chroma_misfit(reader, "data did not match any variant of untagged enum MetadataValue");
+        return misfit_map(
+            reader, index, vex_str(NULL, 0),
+            vex_arena_printf(reader->arena, "invalid type: %s, expected a map", vex_json_kind_name(v)));
+    if (to_value(reader, v, ret) < 0)
+        return misfit_map(reader, index, vex_str(NULL, 0), no_variant_of);
+    if (is_plain(*ret))
+        return 0;
     vex_buf_init(&members, reader->arena);
     vex_buf_init(&out, reader->arena);
-    for (struct vex_value_iter it = vex_value_iter(raw); vex_value_next(&it);)
-        if (!put_member(&members, it.key, it.value, nulls, &count)) {
-            reader->at = vex_arena_printf(reader->arena, "%s." VEX_STR_FMT, reader->at, VEX_STR_ARG(it.key));
-            return vex_chroma_misfit(reader, "data did not match any variant of untagged enum MetadataValue");
-        }
+    for (struct vex_value_iter it = vex_value_iter(*ret); vex_value_next(&it);)
+        if (!put_member(&members, it.key, it.value, nulls, &count))
+            return misfit_map(reader, index, it.key, no_variant_of);
     vex_value_put_map(&out, count);
     vex_buf_add_str(&out, vex_buf_str(&members));
     *ret = (struct vex_value){(const uint8_t *)out.ptr};
@@ -174,13 +200,12 @@ static int read_map(struct vex_chroma_reader *reader, struct vex_json v, enum nu
 
 int vex_chroma_read_metadata(struct vex_chroma_reader *reader, struct vex_json v, void *ret)
 {
-    return read_map(reader, v, NULLS_REFUSED, ret);
+    return read_map(reader, v, NO_LIST, NULLS_REFUSED, ret);
 }
 
 static int read_maps(struct vex_chroma_reader *reader, struct vex_json v, enum nulls nulls,
                      struct vex_chroma_values *ret)
 {
-    const char *outer = reader->at;
     size_t count = vex_json_count(v), i = 0;
     int rc;
 
@@ -195,8 +220,7 @@ static int read_maps(struct vex_chroma_reader *reader, struct vex_json v, enum n
         ret->items[i] = (struct vex_value){NULL};
         if (vex_json_kind(it.value) == VEX_JSON_NULL)
             continue;
-        reader->at = vex_arena_printf(reader->arena, "%s[%zu]", outer, i);
-        if ((rc = read_map(reader, it.value, nulls, &ret->items[i])) < 0)
+        if ((rc = read_map(reader, it.value, i, nulls, &ret->items[i])) < 0)
             return rc;
     }
     return 0;

@@ -266,13 +266,15 @@ static void test_floats(void)
 
 static void test_sizes(void)
 {
+    static const size_t sizes[] = {1, 3, 9, 4096, 600000, 610000, 760000, 1, 600000, 0x1000001, 2};
     struct vex_buf text;
     struct vex_json v;
 
-    /* Small, large, small: the buffer grows and shrinks. 0x1000001 elements: the count on the tape is
-     * saturated. */
+    /* Small, large, a little larger, small: the buffer grows and shrinks. 0x1000001 elements: the count on the
+     * tape is saturated. */
     vex_buf_init(&text, NULL);
-    for (size_t n = 1; n <= 0x1000001; n = n < 4096 ? n * 3 : n < 0x1000001 ? 0x1000001 : n + 1) {
+    for (size_t row = 0; row < sizeof sizes / sizeof *sizes; row++) {
+        size_t n = sizes[row];
         text.len = 0;
         vex_buf_add_char(&text, '[');
         for (size_t i = 0; i < n; i++)
@@ -280,7 +282,6 @@ static void test_sizes(void)
         vex_buf_add_char(&text, ']');
         CU_ASSERT_EQUAL_FATAL(parse(text.ptr, text.len, &v), 0);
         CU_ASSERT_EQUAL(vex_json_count(v), n);
-        CU_ASSERT_EQUAL(vex_json_int(value("4")), 4);
     }
     text.len = 0;
     vex_buf_add_char(&text, '"');

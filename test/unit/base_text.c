@@ -115,6 +115,74 @@ static void test_base64(void)
     refuses("Zm9v\n", 4);
 }
 
+static const char symbols[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* Bit by bit, as the RFC tells it. */
+static void encode(const uint8_t *from, size_t len, char *ret)
+{
+    size_t n = 0;
+
+    for (size_t bit = 0; bit < len * 8; bit += 6) {
+        unsigned symbol = 0;
+        for (size_t i = bit; i < bit + 6; i++)
+            symbol = symbol << 1 | (i < len * 8 ? from[i / 8] >> (7 - i % 8) & 1 : 0);
+        ret[n++] = symbols[symbol];
+    }
+    while (n % 4 != 0)
+        ret[n++] = '=';
+    ret[n] = '\0';
+}
+
+/* Every length and every symbol in every place; every byte that is none in every place of a long text. */
+static void test_base64_long(void)
+{
+    uint8_t bytes[200];
+    char text[280], out[210];
+    size_t bad;
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 151 + 7);
+    for (size_t len = 0; len < sizeof bytes; len++) {
+        encode(bytes, len, text);
+        decodes(text, (const char *)bytes, len);
+    }
+    for (int c = 0; c < 256; c++) {
+        bool symbol = c != 0 && strchr(symbols, c) != NULL;
+        for (size_t at = 0; at < 8; at++) {
+            char eight[] = "AAAAAAAA";
+            eight[at] = (char)c;
+            if (c == '=' && at >= 6) /* padding has its own rules */
+                continue;
+            bad = 99;
+            CU_ASSERT_EQUAL(vex_base64_decode(vex_str(eight, 8), out, &bad), symbol ? 6 : -1);
+            CU_ASSERT_EQUAL(bad, symbol ? 99 : at);
+        }
+    }
+    /* 134 symbols and the padding. */
+    encode(bytes, 100, text);
+    for (size_t at = 0; at < 132; at++) {
+        char was = text[at];
+        for (int c = 0; c < 256; c++) {
+            bool symbol = c != 0 && strchr(symbols, c) != NULL;
+            text[at] = (char)c;
+            bad = 999;
+            CU_ASSERT_EQUAL(vex_base64_decode(vex_str(text, 136), out, &bad), symbol ? 100 : -1);
+            CU_ASSERT_EQUAL(bad, symbol ? 999 : at);
+        }
+        text[at] = was;
+    }
+    /* Each symbol in each place has its own value. */
+    for (size_t at = 0; at < 128; at++)
+        for (unsigned i = 0; i < 64; i++) {
+            unsigned got = 0;
+            text[at] = symbols[i];
+            CU_ASSERT_EQUAL(vex_base64_decode(vex_str(text, 136), out, &bad), 100);
+            for (size_t bit = at * 6; bit < at * 6 + 6; bit++)
+                got = got << 1 | ((uint8_t)out[bit / 8] >> (7 - bit % 8) & 1);
+            CU_ASSERT_EQUAL(got, i);
+        }
+}
+
 static bool percent(const char *text, bool query, const char *want)
 {
     struct vex_arena arena;
@@ -226,8 +294,10 @@ static void test_lower(void)
 
 int main(void)
 {
-    CU_TestInfo tests[] = {{"utf-8", test_utf8},      {"uuid", test_uuid},   {"base64", test_base64},
-                           {"percent", test_percent}, {"regex", test_regex}, {"words", test_words},
-                           {"lower", test_lower},     CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {{"utf-8", test_utf8},      {"uuid", test_uuid},
+                           {"base64", test_base64},   {"long base64", test_base64_long},
+                           {"percent", test_percent}, {"regex", test_regex},
+                           {"words", test_words},     {"lower", test_lower},
+                           CU_TEST_INFO_NULL};
     return run_suite("text", tests);
 }

@@ -27,12 +27,14 @@ static int check_counts(const struct vex_chroma_write *w, struct vex_err *err)
     return 0;
 }
 
+/* Without a branch per value: this runs over every vector that comes in. */
 static bool all_finite(const struct vex_chroma_vector *v)
 {
+    int bad = 0;
+
     for (uint32_t i = 0; i < v->count; i++)
-        if (!isfinite(v->values[i]))
-            return false;
-    return true;
+        bad |= !isfinite(v->values[i]);
+    return bad == 0;
 }
 
 static int check_vectors(const struct vex_chroma_vectors *vectors, struct vex_err *err)

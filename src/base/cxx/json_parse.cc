@@ -4,6 +4,7 @@
  * more than the parser is told of; nothing here throws. */
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -38,7 +39,8 @@ extern "C" char *vex_json_tape_text(struct vex_json_tape *tape, size_t len)
     if (len > simdjson::SIMDJSON_MAXSIZE_BYTES - simdjson::SIMDJSON_PADDING)
         return nullptr;
     if (!tape->text || len > tape->room || (tape->room > keep_max && len <= keep_max)) {
-        size_t room = len;
+        /* Texts of one kind differ a little in length: some more room, and the next one fits. */
+        size_t room = std::min(len + len / 4, size_t(simdjson::SIMDJSON_MAXSIZE_BYTES));
         if (len <= keep_max)
             for (room = keep_min; room < len; room *= 2)
                 ;
