@@ -94,6 +94,9 @@ void vex_grpc_message_close(struct message *message);
 /* Encodes; NULL when there is no memory or it is too large for any client. */
 grpc_byte_buffer *vex_grpc_message_pack(const ProtobufCMessage *message);
 
+/* locks.cc: before the core takes its first lock. */
+void vex_grpc_locks_init(void);
+
 /* accept.c */
 int vex_grpc_accept_start(struct vex_grpc *grpc, struct vex_err *err);
 void vex_grpc_accept_stop(struct vex_grpc *grpc);

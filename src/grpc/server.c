@@ -108,6 +108,7 @@ int vex_grpc_start(const struct vex_grpc_options *options, struct vex_grpc **ret
     /* The core's own choice, epoll, hands its set from thread to thread: some hundredths of the CPU more a call. Who has set the variable
      * has a reason. */
     setenv("GRPC_POLL_STRATEGY", "poll", 0);
+    vex_grpc_locks_init();
     grpc_init();
     grpc->options = *options;
     grpc->message_max = message_max(options->conf);

@@ -69,7 +69,8 @@ struct vex_extra_vector {
 };
 void vex_blob_build(struct vex_buf *out, struct vex_value payload, const struct vex_extra_vector *extra,
                     uint32_t count);
-struct vex_value vex_blob_payload(struct vex_str blob); /* at NULL: none */
+struct vex_value vex_blob_payload(struct vex_str blob);     /* at NULL: none */
+struct vex_str vex_blob_payload_bytes(struct vex_str blob); /* the same, with its length; ptr NULL: none */
 /* Finds one extra vector in a blob; false when it has none of that ordinal. Pointers are into the blob (4-byte aligned). */
 bool vex_blob_vector(struct vex_str blob, uint8_t ordinal, struct vex_extra_vector *ret);
 /* Iterates: *at = 0 first. */

@@ -38,14 +38,19 @@ void vex_blob_build(struct vex_buf *out, struct vex_value payload, const struct 
     }
 }
 
-struct vex_value vex_blob_payload(struct vex_str blob)
+struct vex_str vex_blob_payload_bytes(struct vex_str blob)
 {
     uint32_t len = 0;
 
     if (blob.ptr == NULL || blob.len < sizeof len)
-        return (struct vex_value){NULL};
+        return vex_str(NULL, 0);
     memcpy(&len, blob.ptr, sizeof len);
-    return (struct vex_value){len > 0 && len <= blob.len - 4 ? (const uint8_t *)blob.ptr + 4 : NULL};
+    return len > 0 && len <= blob.len - 4 ? vex_str(blob.ptr + 4, len) : vex_str(NULL, 0);
+}
+
+struct vex_value vex_blob_payload(struct vex_str blob)
+{
+    return (struct vex_value){(const uint8_t *)vex_blob_payload_bytes(blob).ptr};
 }
 
 bool vex_blob_next(struct vex_str blob, uint32_t *at, struct vex_extra_vector *ret)

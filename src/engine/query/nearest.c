@@ -1,14 +1,14 @@
 /* Nearest neighbours: resolves queries, groups those that can share a pass, builds the answers. See nearest.h. */
 #include "engine/query/nearest_parallel.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "uapi/dist.h"
 
-#define GROUP_MAX  1024u /* queries of one pass */
-#define ROWS_AHEAD 16u   /* rows of hits sent for before they are read: they lie anywhere */
+#define GROUP_MAX 1024u /* queries of one pass */
 
 /* ---- one query ---- */
 
@@ -34,11 +34,13 @@ static int check_kind(struct vex_read *read, const struct vex_vector_params *par
 
 static int check_finite(struct vex_read *read, const float *values, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(values[i]))
-            return vex_err_set(read->err, VEX_EBAD_INPUT,
-                               "The query vector holds a value that is not a finite number");
-    return 0;
+    int finite = 1;
+    for (size_t i = 0; i < count; i++) /* to the end: several at once */
+        finite &= fabsf(values[i]) <= FLT_MAX;
+    if (finite)
+        return 0;
+    return vex_err_set(read->err, VEX_EBAD_INPUT,
+                       "The query vector holds a value that is not a finite number");
 }
 
 struct entry {
@@ -331,26 +333,18 @@ static int keep(struct vex_read *read, const struct vex_query *query, const stru
 int vex_nearest_fill(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,
                      uint64_t count, uint64_t most)
 {
-    int code = vex_result_room(read, most, query->ret);
-    uint32_t *slots = code == 0 && most > 0 ? vex_arena_try(read->arena, most * sizeof *slots) : NULL;
+    uint32_t *slots = vex_arena_try(read->arena, (most + 1) * sizeof *slots);
     uint64_t at = 0;
-    if (code == 0 && most > 0 && slots == NULL)
-        code = vex_read_no_memory(read);
-    for (uint64_t i = 0; i < count && i < ROWS_AHEAD; i++)
-        __builtin_prefetch(vex_rows_at(read->data.rows, found[i].slot));
-    for (uint64_t i = 0; i < count && code == 0; i++) {
-        if (i + ROWS_AHEAD < count)
-            __builtin_prefetch(vex_rows_at(read->data.rows, found[i + ROWS_AHEAD].slot));
-        if (found[i].slot == query->exclude)
-            continue;
-        struct vex_hit *hit = &query->ret->hits[at];
-        slots[at++] = found[i].slot;
-        hit->score = found[i].score + 0.0f; /* no -0 */
-        code = at % 256 == 0 ? vex_read_check(read) : 0;
-        if (code == 0)
-            code = vex_result_fill(read, &query->plan, found[i].slot, hit);
-    }
-    return code == 0 ? vex_result_fetch(read, &query->plan, slots, query->ret->hits, most) : code;
+    if (slots == NULL)
+        return vex_read_no_memory(read);
+    for (uint64_t i = 0; i < count; i++)
+        if (found[i].slot != query->exclude)
+            slots[at++] = found[i].slot;
+    int code = vex_result_slots(read, &query->plan, slots, at, query->ret);
+    for (uint64_t i = 0, to = 0; i < count && code == 0; i++)
+        if (found[i].slot != query->exclude)
+            query->ret->hits[to++].score = found[i].score + 0.0f; /* no -0 */
+    return code;
 }
 
 int vex_nearest_answer(struct vex_read *read, const struct vex_query *query, const struct vex_scored *found,

@@ -2,6 +2,8 @@
 #include "engine/query/result.h"
 
 #define FETCH_AT_ONCE 512u /* vectors of one name */
+#define ROWS_AHEAD    16u  /* rows of hits sent for before they are read: they lie anywhere, */
+#define BLOBS_AHEAD   8u   /* and what they refer to */
 
 static const uint8_t empty_map[] = {0xa0};
 
@@ -45,7 +47,8 @@ int vex_result_plan(struct vex_read *read, const struct vex_payload_selector *pa
     return 0;
 }
 
-int vex_result_room(struct vex_read *read, uint64_t count, struct vex_hits *ret)
+/* Room for `count` hits, zeroed. */
+static int make_room(struct vex_read *read, uint64_t count, struct vex_hits *ret)
 {
     size_t size;
     *ret = (struct vex_hits){0};
@@ -69,22 +72,25 @@ static void *copy(struct vex_read *read, const void *data, size_t size)
     return to;
 }
 
-static int fill_payload(struct vex_read *read, const struct vex_payload_selector *selector, uint32_t slot,
-                        struct vex_hit *hit)
+/* A damaged blob reads as no payload. */
+static int fill_payload(struct vex_read *read, const struct vex_payload_selector *selector,
+                        const struct vex_row *row, struct vex_hit *hit)
 {
     if (selector->kind == VEX_PAYLOAD_NONE)
         return 0;
-    struct vex_value payload = vex_collection_payload(&read->data, slot);
     hit->has_payload = true;
     hit->payload.at = empty_map;
-    if (payload.at == NULL)
+    if (row->blob == 0)
+        return 0;
+    struct vex_str payload = vex_blob_payload_bytes(vex_heap_get(read->data.heap, row->blob, row->blob_len));
+    if (payload.ptr == NULL)
         return 0;
     if (selector->kind == VEX_PAYLOAD_ALL) {
-        hit->payload.at = copy(read, payload.at, vex_value_size(payload));
+        hit->payload.at = copy(read, payload.ptr, payload.len);
     } else {
         struct vex_buf out;
         vex_buf_init(&out, NULL);
-        vex_payload_select(&out, payload, selector);
+        vex_payload_select(&out, (struct vex_value){(const uint8_t *)payload.ptr}, selector);
         hit->payload.at = copy(read, out.ptr, out.len);
         vex_buf_done(&out);
     }
@@ -142,15 +148,15 @@ int vex_result_vector(struct vex_read *read, const struct vex_vector_params *par
                        vex_vectors_read(read->data.vectors, params->ordinal, slot, (float *)ret->values));
 }
 
-int vex_result_fill(struct vex_read *read, const struct vex_result_plan *plan, uint32_t slot,
-                    struct vex_hit *hit)
+/* All of a hit but its score and the values of its dense vectors. */
+static int fill(struct vex_read *read, const struct vex_result_plan *plan, uint32_t slot, struct vex_hit *hit)
 {
     const struct vex_row *row = vex_rows_at(read->data.rows, slot);
     struct vex_id id = vex_rows_id(read->data.rows, slot);
     hit->id = vex_id_dup(read->arena, &id);
     hit->version = row->version;
     memcpy(&hit->norm, &row->norm, sizeof hit->norm);
-    int code = fill_payload(read, plan->payload, slot, hit);
+    int code = fill_payload(read, plan->payload, row, hit);
     uint64_t has = row->vectors & plan->mask;
     if (code != 0 || has == 0)
         return code;
@@ -191,8 +197,9 @@ static int fetch_name(struct vex_read *read, const struct vex_vector_params *par
     return code;
 }
 
-int vex_result_fetch(struct vex_read *read, const struct vex_result_plan *plan, const uint32_t *slots,
-                     struct vex_hit *hits, uint64_t count)
+/* Reads the dense vectors of filled hits from the device; slots[i] is that of hits[i]. */
+static int fetch(struct vex_read *read, const struct vex_result_plan *plan, const uint32_t *slots,
+                 struct vex_hit *hits, uint64_t count)
 {
     int code = 0;
     for (uint32_t i = 0; i < plan->count && code == 0; i++)
@@ -201,17 +208,41 @@ int vex_result_fetch(struct vex_read *read, const struct vex_result_plan *plan, 
     return code;
 }
 
+static void send_for_row(const struct vex_read *read, uint32_t slot)
+{
+    __builtin_prefetch(vex_rows_at(read->data.rows, slot));
+}
+
+/* The row has come. */
+static void send_for_blobs(const struct vex_read *read, const struct vex_result_plan *plan, uint32_t slot)
+{
+    const struct vex_row *row = vex_rows_at(read->data.rows, slot);
+
+    if (row->id_kind == VEX_ID_TEXT)
+        vex_heap_prefetch(read->data.heap, row->id[0], (uint32_t)row->id[1]);
+    if (row->blob != 0 && plan->payload->kind != VEX_PAYLOAD_NONE)
+        vex_heap_prefetch(read->data.heap, row->blob, row->blob_len);
+}
+
 int vex_result_slots(struct vex_read *read, const struct vex_result_plan *plan, const uint32_t *slots,
                      uint64_t count, struct vex_hits *ret)
 {
-    int code = vex_result_room(read, count, ret);
+    int code = make_room(read, count, ret);
+    for (uint64_t i = 0; i < count && i < ROWS_AHEAD; i++)
+        send_for_row(read, slots[i]);
+    for (uint64_t i = 0; i < count && i < BLOBS_AHEAD; i++)
+        send_for_blobs(read, plan, slots[i]);
     for (uint64_t i = 0; i < count && code == 0; i++) {
+        if (i + ROWS_AHEAD < count)
+            send_for_row(read, slots[i + ROWS_AHEAD]);
+        if (i + BLOBS_AHEAD < count)
+            send_for_blobs(read, plan, slots[i + BLOBS_AHEAD]);
         code = i % 256 == 255 ? vex_read_check(read) : 0;
         if (code == 0)
-            code = vex_result_fill(read, plan, slots[i], &ret->hits[i]);
+            code = fill(read, plan, slots[i], &ret->hits[i]);
     }
     if (code == 0)
-        code = vex_result_fetch(read, plan, slots, ret->hits, count);
+        code = fetch(read, plan, slots, ret->hits, count);
     if (code != 0)
         *ret = (struct vex_hits){0};
     return code;

@@ -15,16 +15,7 @@ struct vex_result_plan {
 
 int vex_result_plan(struct vex_read *read, const struct vex_payload_selector *payload,
                     const struct vex_vector_selector *vectors, struct vex_result_plan *ret);
-/* Room for `count` hits, zeroed. */
-int vex_result_room(struct vex_read *read, uint64_t count, struct vex_hits *ret);
-/* Fills in all of a hit but its score and the values of its dense vectors, which vex_result_fetch gives to many
- * hits at once. slot is live. */
-int vex_result_fill(struct vex_read *read, const struct vex_result_plan *plan, uint32_t slot,
-                    struct vex_hit *hit);
-/* Reads the dense vectors of filled hits from the device; slots[i] is that of hits[i]. */
-int vex_result_fetch(struct vex_read *read, const struct vex_result_plan *plan, const uint32_t *slots,
-                     struct vex_hit *hits, uint64_t count);
-/* Hits of these slots in order. */
+/* Hits of these slots, which are live, in order: all of them but their scores. */
 int vex_result_slots(struct vex_read *read, const struct vex_result_plan *plan, const uint32_t *slots,
                      uint64_t count, struct vex_hits *ret);
 /* One stored vector, copied; the point has it. `name` is not copied. */

@@ -31,6 +31,8 @@
 #define BUFFER_FLUSH ((size_t)1 << 20)  /* a fuller buffer is written out by put */
 #define BUFFER_KEEP  ((size_t)64 << 10) /* a larger one is given back after a flush */
 #define PIECES_MAX   1024u
+#define CACHE_LINE   64u
+#define PREFETCH_MAX 512u /* bytes of a blob: the processor follows by itself */
 #define STATE_FORMAT 1u
 #define FILE_FORMAT  1u
 
@@ -508,6 +510,16 @@ struct vex_str vex_heap_get(struct vex_heap *heap, uint64_t offset, uint32_t len
         return vex_str(NULL, 0);
     memcpy(&crc, at + 4, sizeof crc);
     return crc == blob_crc(offset, at + BLOB_HEAD, len) ? vex_str(at + BLOB_HEAD, len) : vex_str(NULL, 0);
+}
+
+void vex_heap_prefetch(const struct vex_heap *heap, uint64_t offset, uint32_t len)
+{
+    uint64_t size = len < PREFETCH_MAX ? BLOB_HEAD + (uint64_t)len : PREFETCH_MAX;
+
+    if (offset > heap->mapped || size > heap->mapped - offset)
+        return;
+    for (uint64_t at = offset / CACHE_LINE * CACHE_LINE; at < offset + size; at += CACHE_LINE)
+        __builtin_prefetch(heap->base + at);
 }
 
 int vex_heap_sync(struct vex_heap *heap)

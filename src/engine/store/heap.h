@@ -44,6 +44,8 @@ void vex_heap_free(struct vex_heap *heap, uint64_t offset, uint32_t len);
  * vex_heap_peek skips the checksum. */
 struct vex_str vex_heap_get(struct vex_heap *heap, uint64_t offset, uint32_t len);
 struct vex_str vex_heap_peek(struct vex_heap *heap, uint64_t offset, uint32_t len);
+/* Sends for a blob that will be read soon, or its beginning. Any offset will do. */
+void vex_heap_prefetch(const struct vex_heap *heap, uint64_t offset, uint32_t len);
 
 /* flush + datasync (and the folder after creating the file). Once it failed it fails until the heap is opened
  * again: what the kernel could not write it may have forgotten. */
