@@ -339,7 +339,7 @@ static int open_files(struct vex_collection *collection, struct vex_collection_d
         rc = vex_heap_open(engine->io, path, manifest->heap, &ret->heap, err);
     }
     if (rc == 0)
-        rc = vex_rows_open(engine->io, dir, &manifest->rows, ret->heap, &ret->rows, err);
+        rc = vex_rows_open(engine->io, engine->pool, dir, &manifest->rows, ret->heap, &ret->rows, err);
     if (rc == 0)
         rc = vex_vectors_open(engine->io, engine->dev, dir, ret->config, manifest->vectors, &ret->vectors,
                               err);
@@ -379,6 +379,7 @@ static int open_locked(struct vex_collection *collection, struct vex_err *err)
     collection->data = data;
     atomic_store(&collection->open, true);
     vex_collection_write_end(collection);
+    vex_collection_used(collection); /* its rows have just been read */
     vex_metric_add(VEX_METRIC_OPEN_COLLECTIONS, 1);
     /* Recovery may change points and indexes still; it begins at its end. */
     if (!collection->engine->recovering) {
@@ -402,8 +403,7 @@ int vex_collection_open(struct vex_collection *collection, struct vex_err *err)
 
 /* ---- reading ---- */
 
-int vex_collection_read_begin(struct vex_collection *collection, struct vex_collection_data *ret,
-                              struct vex_err *err)
+static int view(struct vex_collection *collection, struct vex_collection_data *ret, struct vex_err *err)
 {
     int rc = vex_collection_open(collection, err);
 
@@ -415,6 +415,13 @@ int vex_collection_read_begin(struct vex_collection *collection, struct vex_coll
         pthread_rwlock_rdlock(&collection->lock);
     *ret = collection->data;
     return 0;
+}
+
+int vex_collection_read_begin(struct vex_collection *collection, struct vex_collection_data *ret,
+                              struct vex_err *err)
+{
+    vex_collection_used(collection);
+    return view(collection, ret, err);
 }
 
 void vex_collection_read_end(struct vex_collection *collection)
@@ -463,7 +470,7 @@ int vex_collection_stats(struct vex_collection *collection, struct vex_collectio
                          struct vex_err *err)
 {
     struct vex_collection_data data;
-    int rc = vex_collection_read_begin(collection, &data, err);
+    int rc = view(collection, &data, err); /* who only counts does not use it */
 
     if (rc != 0)
         return rc;

@@ -94,6 +94,8 @@ static int publish(struct vex_apply *a)
 {
     int rc = vex_heap_flush(a->data->heap);
 
+    if (rc == 0 && !a->locked)
+        rc = vex_rows_prepare(a->data->rows, a->fresh_count);
     if (rc != 0)
         return rc;
     if (!a->locked) {

@@ -53,6 +53,9 @@ struct vex_engine {
     _Atomic bool has_graphs;   /* plans go by what the machine takes, which the timer measures */
     _Atomic bool memory_due;   /* of some collection */
     uint64_t memory_looked_at; /* the timer's; 0: not begun */
+    _Atomic bool used;         /* some collection has been */
+    uint64_t use_looked_at;    /* the timer's */
+    bool any_awake;            /* the timer's: a collection has pages that may leave soon */
 
     bool recovering;    /* only the opening thread is here */
     uint64_t first_seq; /* first record found by recovery */
@@ -132,6 +135,10 @@ struct vex_collection {
     /* collection_memory.c */
     _Atomic uint64_t worked; /* bytes of files that bulk work went through since memory was given back */
     _Atomic bool memory_due, memory_queued;
+    _Atomic bool used; /* read since the timer looked */
+    uint64_t
+        used_ns; /* the timer's: when it found that; 0: the files have left memory since, or it was never read */
+    _Atomic bool idle; /* for the task */
     struct vex_task memory_task;
 };
 
@@ -201,6 +208,8 @@ void vex_engine_release_log(struct vex_engine *engine);
 void vex_collection_worked(struct vex_collection *collection, uint64_t bytes);
 /* It has ended for now: if it was much, the memory that it leaves behind goes back to the system soon. */
 void vex_collection_work_ended(struct vex_collection *collection);
+/* It is read: its files stay in memory for a while. Relaxed, on every read. */
+void vex_collection_used(struct vex_collection *collection);
 void vex_engine_evict(struct vex_engine *engine); /* the timer's */
 
 /* engine_catalog.c */

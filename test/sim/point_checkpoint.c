@@ -109,7 +109,7 @@ static int open_store(struct vex_io *io, struct store *ret)
     if (r == 0)
         r = vex_heap_open(io, DIR "/payload.heap", state, &ret->heap, &err);
     if (r == 0)
-        r = vex_rows_open(io, DIR, &sizes, ret->heap, &ret->rows, &err);
+        r = vex_rows_open(io, NULL, DIR, &sizes, ret->heap, &ret->rows, &err);
     vex_buf_done(&manifest);
     if (r != 0)
         close_store(ret);

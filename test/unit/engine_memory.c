@@ -137,6 +137,30 @@ static void test_after_checkpoint(void)
     CU_ASSERT(falls("/v0.vex", LITTLE));
     CU_ASSERT(falls("/ids.tbl", LITTLE) && falls("/rows.tbl", LITTLE));
     CU_ASSERT_EQUAL(wrong(POINTS + BATCH), 0);
+}
+
+/* Files that are read stay in memory; of those that nobody reads any more the pages leave, whatever is counted meanwhile. */
+static void test_idle(void)
+{
+    struct vex_collection_stats stats;
+    time_t end = time(NULL) + LONG;
+    struct vex_err err;
+
+    CU_ASSERT_EQUAL(vex_collection_wait_graphs(collection, 0, &err), 0);
+    while ((atomic_load(&collection->memory_due) || atomic_load(&collection->memory_queued)) &&
+           time(NULL) <= end)
+        ;
+    atomic_store(&collection->worked, 0); /* that is not why */
+    CU_ASSERT_EQUAL(wrong(POINTS), 0);
+    CU_ASSERT(resident_kib("/v0.vex") > (long)(POINTS * DIM * 4 / 1024 - 64));
+    CU_ASSERT_TRUE(atomic_load(&collection->used));
+    while (atomic_load(&collection->used) && time(NULL) <= end)
+        ;
+    CU_ASSERT(resident_kib("/v0.vex") > (long)(POINTS * DIM * 4 / 1024 - 64));
+    while (resident_kib("/v0.vex") >= LITTLE && time(NULL) <= end)
+        CU_ASSERT_EQUAL(vex_collection_stats(collection, &stats, &err), 0);
+    CU_ASSERT(resident_kib("/v0.vex") < LITTLE && falls("/rows.tbl", LITTLE));
+    CU_ASSERT_EQUAL(wrong(POINTS), 0);
     vex_collection_unref(collection);
 }
 
@@ -144,6 +168,7 @@ static CU_TestInfo tests[] = {
     {"after a graph was built", test_after_building},
     {"not for a little", test_not_for_a_little},
     {"after a checkpoint", test_after_checkpoint},
+    {"nobody reads", test_idle},
     CU_TEST_INFO_NULL,
 };
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "engine/store/checkpoint.h"
 #include "lib/sim_io.h"
 
@@ -18,6 +19,7 @@ static struct vex_sim *sim;
 static struct vex_io *io;
 static struct vex_heap *heap;
 static struct vex_rows *rows;
+static struct vex_pool *pool; /* or none */
 static uint64_t seed = 1;
 
 static uint64_t roll(uint64_t bound)
@@ -49,7 +51,7 @@ static int open_store(void)
     if (r == 0)
         r = vex_heap_open(io, DIR "/payload.heap", state, &heap, &err);
     if (r == 0)
-        r = vex_rows_open(io, DIR, &sizes, heap, &rows, &err);
+        r = vex_rows_open(io, pool, DIR, &sizes, heap, &rows, &err);
     vex_buf_done(&manifest);
     return r;
 }
@@ -623,6 +625,54 @@ static void test_many(void)
     free(slots);
 }
 
+/* Opened by several threads: bits, counts and groups are the same; of two damaged pages the first is named. */
+static void test_pieces(void)
+{
+    enum { COUNT = 70000, GROUPS = 5 };
+    uint32_t *slots = malloc(COUNT * sizeof *slots);
+    uint16_t *groups = malloc(COUNT * sizeof *groups);
+    uint64_t present[3] = {0};
+
+    begin();
+    for (uint32_t i = 0; i < COUNT; i++)
+        groups[i] = (uint16_t)(i / 1000 % GROUPS);
+    CU_ASSERT_FATAL(vex_rows_take_grouped(rows, COUNT, groups, slots) == 0 &&
+                    vex_rows_reserve(rows, COUNT + COUNT / 4, COUNT) == 0);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct vex_row row = {.id = {i + 1, 0},
+                              .vectors = i % 7 == 0    ? 5
+                                         : i % 11 == 0 ? 0
+                                                       : 1,
+                              .group = groups[i]};
+        CU_ASSERT_FATAL(vex_rows_publish(rows, slots[i], &row) == VEX_SLOT_NONE);
+    }
+    for (uint32_t i = 0; i < COUNT; i += 13)
+        vex_rows_delete(rows, slots[i]);
+    for (uint32_t i = 0; i < 3; i++)
+        present[i] = vex_rows_present_count(rows, i);
+    CU_ASSERT_EQUAL(checkpoint(1), 0);
+    pool = vex_pool_new(3, 16, "rows");
+    for (int round = 0; round < 3; round++) {
+        close_store();
+        CU_ASSERT_EQUAL_FATAL(open_store(), 0);
+        CU_ASSERT_EQUAL(vex_rows_live_count(rows), COUNT - (COUNT + 12) / 13);
+        for (uint32_t i = 0; i < 3; i++)
+            CU_ASSERT_EQUAL(vex_rows_present_count(rows, i), present[i]);
+        CU_ASSERT_EQUAL(vex_rows_check(rows, &err), 0);
+    }
+    close_store();
+    CU_ASSERT_EQUAL_FATAL(vex_sim_flip(sim, DIR "/rows.tbl", 600 * VEX_PAGE + 8, 1), 0);
+    CU_ASSERT_EQUAL(open_damaged(DIR "/rows.tbl", 1030 * VEX_PAGE + 8, 1), VEX_ECORRUPT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "page 600 "));
+    close_damaged();
+    CU_ASSERT_EQUAL(open_store(), VEX_ECORRUPT);
+    end();
+    vex_pool_free(pool);
+    pool = NULL;
+    free(slots);
+    free(groups);
+}
+
 /* ---- readers beside the writer ---- */
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
@@ -720,6 +770,7 @@ int main(void)
     CU_ADD_TEST(suite, test_first_lookups);
     CU_ADD_TEST(suite, test_damaged_text);
     CU_ADD_TEST(suite, test_many);
+    CU_ADD_TEST(suite, test_pieces);
     CU_ADD_TEST(suite, test_readers);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();

@@ -46,7 +46,7 @@ static void open_store(struct store *s, struct vex_sim *sim)
         state = vex_str(manifest.ptr + sizeof sizes, manifest.len - sizeof sizes);
     }
     CU_ASSERT_EQUAL_FATAL(vex_heap_open(s->io, DIR "/payload.heap", state, &s->heap, &err), 0);
-    CU_ASSERT_EQUAL_FATAL(vex_rows_open(s->io, DIR, &sizes, s->heap, &s->rows, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(vex_rows_open(s->io, NULL, DIR, &sizes, s->heap, &s->rows, &err), 0);
     vex_buf_done(&manifest);
 }
 

@@ -247,6 +247,23 @@ static void test_unreadable(void)
     vex_sim_free(sim);
 }
 
+/* Pages that are gone behind the map are an error too. */
+static void test_cut_behind_map(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(vex_table_grow(&table, 1000), 0);
+    CU_ASSERT_EQUAL(save(1), 0);
+    vex_table_close(&table);
+    CU_ASSERT_EQUAL(vex_table_map(&table, io, path, KIND, STRIDE, 3, &err), 0);
+    CU_ASSERT_EQUAL(vex_table_verify(&table, NULL, NULL, &err), 0);
+    CU_ASSERT_EQUAL(vex_table_verify_range(&table, 2, UINT64_MAX, NULL, NULL, &err), 0);
+    CU_ASSERT_EQUAL(truncate(path, VEX_PAGE), 0);
+    CU_ASSERT_EQUAL(vex_table_verify_range(&table, 0, 1, NULL, NULL, &err), 0);
+    CU_ASSERT_EQUAL(vex_table_verify(&table, NULL, NULL, &err), VEX_ECORRUPT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "page 1"));
+    end();
+}
+
 int main(void)
 {
     CU_initialize_registry();
@@ -258,6 +275,7 @@ int main(void)
     CU_ADD_TEST(suite, test_clear);
     CU_ADD_TEST(suite, test_damage);
     CU_ADD_TEST(suite, test_swapped_pages);
+    CU_ADD_TEST(suite, test_cut_behind_map);
     CU_ADD_TEST(suite, test_bad_stride);
     CU_ADD_TEST(suite, test_unreadable);
     CU_basic_set_mode(CU_BRM_VERBOSE);

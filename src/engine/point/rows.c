@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "engine/point/rows_private.h"
 
 /* From so many slots on a contiguous run is worth looking for. */
@@ -121,6 +122,28 @@ static const char *fault_of(const struct vex_rows *rows, const struct vex_row *r
     return NULL;
 }
 
+/* ---- loading ---- */
+
+/* Pieces of the table, which may be loaded at once. Each has bits in words of its own. */
+struct loading {
+    struct vex_share share;
+    struct vex_rows *rows;
+    pthread_mutex_t lock; /* of all below, of groups and of bitmaps that are made */
+    uint64_t live, unused, present[VEX_VECTORS_MAX];
+    int code;
+    uint32_t failed; /* the first piece of those that have */
+    struct vex_err *err;
+};
+
+#define PIECE_PAGES 512u
+_Static_assert(PIECE_PAGES *VEX_ROWS_PER_PAGE % 64 == 0, "");
+
+struct load_piece {
+    struct loading *loading;
+    uint64_t live, unused, present[VEX_VECTORS_MAX];
+    uint64_t *maps[VEX_VECTORS_MAX]; /* those of the rows, once they were asked for */
+};
+
 /* The bits of a page's rows, into a bitmap. */
 static void add_bits(uint64_t *map, uint32_t first, uint64_t bits)
 {
@@ -129,55 +152,129 @@ static void add_bits(uint64_t *map, uint32_t first, uint64_t bits)
         map[first / 64 + 1] |= bits >> (64 - first % 64);
 }
 
-static void add_present(struct vex_rows *rows, uint32_t first, uint32_t ordinal, uint64_t bits)
+static uint64_t *present_map(struct load_piece *piece, uint32_t ordinal)
 {
-    uint64_t **map = &rows->present[ordinal];
-    if (*map == NULL)
-        *map = vex_mem_zalloc(rows->words * sizeof **map);
-    add_bits(*map, first, bits);
-    rows->present_count[ordinal] += (uint64_t)__builtin_popcountll(bits);
+    struct vex_rows *rows = piece->loading->rows;
+
+    if (piece->maps[ordinal] == NULL) {
+        pthread_mutex_lock(&piece->loading->lock);
+        if (rows->present[ordinal] == NULL)
+            rows->present[ordinal] = vex_mem_zalloc(rows->words * sizeof *rows->present[ordinal]);
+        piece->maps[ordinal] = rows->present[ordinal];
+        pthread_mutex_unlock(&piece->loading->lock);
+    }
+    return piece->maps[ordinal];
 }
 
-/* A sound page of the table: faults of its rows, and their bits. */
-static int load_page(void *arg, const char *page, uint64_t index, struct vex_err *err)
+static void add_groups(struct load_piece *piece, const struct vex_row *row, uint32_t count)
 {
-    struct vex_rows *rows = arg;
-    uint64_t first = index * VEX_ROWS_PER_PAGE, live = 0, any = 0, all = UINT64_MAX;
-    const struct vex_row *row = (const struct vex_row *)(const void *)page;
+    pthread_mutex_lock(&piece->loading->lock);
+    for (uint32_t i = 0; i < count; i++)
+        if (row[i].group != 0)
+            vex_rows_extents_found(piece->loading->rows, row[i].group, row[i].state == VEX_ROW_LIVE);
+    pthread_mutex_unlock(&piece->loading->lock);
+}
 
-    if (first >= rows->slots)
-        return 0;
-    uint32_t count =
-        rows->slots - first < VEX_ROWS_PER_PAGE ? (uint32_t)(rows->slots - first) : VEX_ROWS_PER_PAGE;
+/* What the rows of a page have. */
+struct page_bits {
+    uint64_t live, any, all; /* slots; vectors of some live row, of every one */
+    uint16_t groups;
+};
+
+static int look_at_rows(const struct vex_rows *rows, const struct vex_row *row, uint64_t first,
+                        uint32_t count, struct page_bits *ret, struct vex_err *err)
+{
+    *ret = (struct page_bits){.all = UINT64_MAX};
     for (uint32_t i = 0; i < count; i++) {
         const char *fault = fault_of(rows, &row[i]);
         if (fault != NULL)
             return vex_err_set(err, VEX_ECORRUPT, "%s: row %llu has %s", rows->table.path,
                                (unsigned long long)first + i, fault);
-        if (row[i].group != 0)
-            vex_rows_extents_found(rows, row[i].group, row[i].state == VEX_ROW_LIVE);
+        ret->groups |= row[i].group;
         if (row[i].state != VEX_ROW_LIVE)
             continue;
-        live |= UINT64_C(1) << i;
-        any |= row[i].vectors;
-        all &= row[i].vectors;
-    }
-    uint64_t unused = ~live & (UINT64_MAX >> (64 - count));
-    add_bits(rows->live, (uint32_t)first, live);
-    add_bits(rows->free, (uint32_t)first, unused);
-    rows->live_count += (uint64_t)__builtin_popcountll(live);
-    rows->free_count += (uint64_t)__builtin_popcountll(unused);
-    for (uint64_t rest = any; rest != 0; rest &= rest - 1) {
-        uint32_t ordinal = (uint32_t)__builtin_ctzll(rest);
-        uint64_t bits = live;
-        for (uint32_t i = 0; i < count && (all >> ordinal & 1) == 0; i++)
-            bits &= ~((~row[i].vectors >> ordinal & 1) << i);
-        add_present(rows, (uint32_t)first, ordinal, bits);
+        ret->live |= UINT64_C(1) << i;
+        ret->any |= row[i].vectors;
+        ret->all &= row[i].vectors;
     }
     return 0;
 }
 
-static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struct vex_err *err)
+/* A sound page of the table: faults of its rows, and their bits. */
+static int load_page(void *arg, const char *page, uint64_t index, struct vex_err *err)
+{
+    struct load_piece *piece = arg;
+    struct vex_rows *rows = piece->loading->rows;
+    uint64_t first = index * VEX_ROWS_PER_PAGE;
+    const struct vex_row *row = (const struct vex_row *)(const void *)page;
+    struct page_bits bits;
+
+    if (first >= rows->slots)
+        return 0;
+    uint32_t count =
+        rows->slots - first < VEX_ROWS_PER_PAGE ? (uint32_t)(rows->slots - first) : VEX_ROWS_PER_PAGE;
+    int r = look_at_rows(rows, row, first, count, &bits, err);
+    if (r != 0)
+        return r;
+    if (bits.groups != 0)
+        add_groups(piece, row, count);
+    uint64_t unused = ~bits.live & (UINT64_MAX >> (64 - count));
+    add_bits(rows->live, (uint32_t)first, bits.live);
+    add_bits(rows->free, (uint32_t)first, unused);
+    piece->live += (uint64_t)__builtin_popcountll(bits.live);
+    piece->unused += (uint64_t)__builtin_popcountll(unused);
+    for (uint64_t rest = bits.any; rest != 0; rest &= rest - 1) {
+        uint32_t ordinal = (uint32_t)__builtin_ctzll(rest);
+        uint64_t with = bits.live;
+        for (uint32_t i = 0; i < count && (bits.all >> ordinal & 1) == 0; i++)
+            with &= ~((~row[i].vectors >> ordinal & 1) << i);
+        add_bits(present_map(piece, ordinal), (uint32_t)first, with);
+        piece->present[ordinal] += (uint64_t)__builtin_popcountll(with);
+    }
+    return 0;
+}
+
+static void load_piece(struct vex_share *share, uint32_t nth)
+{
+    struct loading *loading = VEX_CONTAINER_OF(share, struct loading, share);
+    struct load_piece piece = {.loading = loading};
+    struct vex_err err;
+    int r = vex_table_verify_range(&loading->rows->table, (uint64_t)nth * PIECE_PAGES, PIECE_PAGES, load_page,
+                                   &piece, &err);
+
+    pthread_mutex_lock(&loading->lock);
+    loading->live += piece.live;
+    loading->unused += piece.unused;
+    for (size_t i = 0; i < VEX_VECTORS_MAX; i++)
+        loading->present[i] += piece.present[i];
+    if (r != 0 && (loading->code == 0 || nth < loading->failed)) {
+        loading->code = r;
+        loading->failed = nth;
+        *loading->err = err;
+    }
+    pthread_mutex_unlock(&loading->lock);
+}
+
+static int load_pieces(struct vex_rows *rows, struct vex_pool *pool, struct vex_err *err)
+{
+    struct loading loading = {.rows = rows, .err = err};
+
+    loading.share = (struct vex_share){
+        .piece = load_piece, .count = (uint32_t)((rows->table.on_disk + PIECE_PAGES - 1) / PIECE_PAGES)};
+    pthread_mutex_init(&loading.lock, NULL);
+    if (pool != NULL)
+        vex_pool_share(pool, &loading.share);
+    for (uint32_t i = 0; pool == NULL && i < loading.share.count; i++)
+        load_piece(&loading.share, i);
+    pthread_mutex_destroy(&loading.lock);
+    rows->live_count = loading.live;
+    rows->free_count = loading.unused;
+    memcpy(rows->present_count, loading.present, sizeof loading.present);
+    return loading.code;
+}
+
+static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struct vex_pool *pool,
+                struct vex_err *err)
 {
     const char *path = rows->table.path;
 
@@ -188,7 +285,7 @@ static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struc
         return vex_err_set(err, VEX_ENO_MEMORY, "no memory for %s", path);
     rows->births = sizes->births;
     rows->slots = rows->end = (uint32_t)sizes->slots;
-    int r = vex_table_verify(&rows->table, load_page, rows, err);
+    int r = load_pieces(rows, pool, err);
     if (r == 0 && rows->live_count != sizes->live)
         return vex_err_set(err, VEX_ECORRUPT, "%s has %llu live rows, the manifest says %llu", path,
                            (unsigned long long)rows->live_count, (unsigned long long)sizes->live);
@@ -199,8 +296,9 @@ static int load(struct vex_rows *rows, const struct vex_rows_sizes *sizes, struc
     return r;
 }
 
-int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_sizes *sizes,
-                  struct vex_heap *heap, struct vex_rows **ret, struct vex_err *err)
+int vex_rows_open(struct vex_io *io, struct vex_pool *pool, const char *dir,
+                  const struct vex_rows_sizes *sizes, struct vex_heap *heap, struct vex_rows **ret,
+                  struct vex_err *err)
 {
     struct vex_rows *rows = VEX_NEW(struct vex_rows);
     char path[VEX_PATH_MAX];
@@ -214,7 +312,7 @@ int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_size
     int r =
         vex_table_map(&rows->table, io, path, VEX_TABLE_ROWS, sizeof(struct vex_row), sizes->row_pages, err);
     if (r == 0)
-        r = load(rows, sizes, err);
+        r = load(rows, sizes, pool, err);
     if (r == 0)
         r = vex_rows_ids_open(rows, vex_file_join(path, dir, "ids.tbl"), sizes->id_pages, err);
     if (r != 0) {
@@ -231,6 +329,8 @@ void vex_rows_close(struct vex_rows *rows)
         return;
     vex_table_close(&rows->table);
     vex_table_close(&rows->ids);
+    vex_table_close(&rows->ids_next);
+    vex_table_close(&rows->ids_old);
     pthread_mutex_destroy(&rows->ids_lock);
     vex_rows_orders_done(rows);
     vex_mem_free(rows->live);
@@ -377,6 +477,11 @@ void vex_rows_untake(struct vex_rows *rows, uint32_t count, const uint32_t *slot
     }
     for (uint32_t i = count; i-- > 0;)
         vex_rows_give_back(rows, slots[i]);
+}
+
+int vex_rows_prepare(struct vex_rows *rows, uint32_t more)
+{
+    return vex_rows_ids_prepare(rows, rows->live_count + more);
 }
 
 int vex_rows_reserve(struct vex_rows *rows, uint32_t slots, uint32_t more)

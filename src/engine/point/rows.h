@@ -38,6 +38,7 @@ struct vex_row {
 };
 _Static_assert(sizeof(struct vex_row) == 64, "a row is one cache line");
 
+struct vex_pool;
 struct vex_rows;
 
 enum vex_rows_order { VEX_ORDER_ID, VEX_ORDER_BIRTH, VEX_ORDER_COUNT };
@@ -48,9 +49,10 @@ struct vex_rows_sizes { /* kept in the manifest */
 };
 
 /* Opens rows.tbl and ids.tbl in dir as of a checkpoint (all zeros: new). `heap` holds text ids; not owned.
- * ids.tbl is derived: when it is damaged or does not fit it is rebuilt from the rows. */
-int vex_rows_open(struct vex_io *io, const char *dir, const struct vex_rows_sizes *sizes,
-                  struct vex_heap *heap, struct vex_rows **ret, struct vex_err *err);
+ * ids.tbl is derived: when it is damaged or does not fit it is rebuilt from the rows. Idle threads of the pool help (NULL: none). */
+int vex_rows_open(struct vex_io *io, struct vex_pool *pool, const char *dir,
+                  const struct vex_rows_sizes *sizes, struct vex_heap *heap, struct vex_rows **ret,
+                  struct vex_err *err);
 void vex_rows_close(struct vex_rows *rows);
 
 uint64_t vex_rows_live_count(const struct vex_rows *rows);
@@ -81,6 +83,8 @@ uint64_t vex_rows_unused(const struct vex_rows *rows); /* slots that may be take
 /* Gives back what was not published, as if it had not been taken: with groups the last take, whole. */
 void vex_rows_untake(struct vex_rows *rows, uint32_t count, const uint32_t *slots);
 
+/* Before that, beside readers: what takes long of making room for `more` ids. VEX_ENO_MEMORY. */
+int vex_rows_prepare(struct vex_rows *rows, uint32_t more);
 /* Exclusive. Room for publishing slots below `slots` and `more` ids, so that what follows can't fail. */
 int vex_rows_reserve(struct vex_rows *rows, uint32_t slots, uint32_t more);
 /* Makes a slot live under row->id (state and id_kind included in row; id of text kind already in the heap).

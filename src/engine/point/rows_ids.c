@@ -22,18 +22,23 @@ struct place {
 };
 _Static_assert(sizeof(struct place) == VEX_IDS_STRIDE, "");
 
-static struct place place_get(const struct vex_rows *rows, uint64_t at)
+static struct place place_in(const struct vex_table *ids, uint64_t at)
 {
     uint64_t page = at / VEX_IDS_PER_PAGE;
     struct place place;
-    memcpy(&place, rows->ids.base + page * VEX_PAGE + (at - page * VEX_IDS_PER_PAGE) * sizeof place,
-           sizeof place);
+    memcpy(&place, ids->base + page * VEX_PAGE + (at - page * VEX_IDS_PER_PAGE) * sizeof place, sizeof place);
     return place;
+}
+
+static struct place place_get(const struct vex_rows *rows, uint64_t at)
+{
+    return place_in(&rows->ids, at);
 }
 
 static void place_set(struct vex_rows *rows, uint64_t at, struct place place)
 {
     memcpy(vex_table_touch(&rows->ids, (uint32_t)at), &place, sizeof place);
+    rows->next_places = 0;
 }
 
 static void place_prefetch(const struct vex_rows *rows, uint64_t at)
@@ -111,13 +116,13 @@ void vex_rows_ids_remove(struct vex_rows *rows, uint32_t slot)
     place_set(rows, hole, (struct place){0});
 }
 
-static void insert(struct vex_rows *rows, struct place place)
+static void insert(struct vex_table *ids, uint64_t places, struct place place)
 {
-    uint64_t mask = rows->id_places - 1, at = place.hash & mask;
+    uint64_t at = place.hash & (places - 1);
 
-    while (place_get(rows, at).slot != 0)
-        at = (at + 1) & mask;
-    place_set(rows, at, place);
+    while (place_in(ids, at).slot != 0)
+        at = (at + 1) & (places - 1);
+    memcpy(vex_table_touch(ids, (uint32_t)at), &place, sizeof place);
 }
 
 /* All live rows into an empty map. Hashes are known some rows ahead, so that their memory is there when it is
@@ -131,12 +136,12 @@ static void fill(struct vex_rows *rows)
          slot = vex_bit_next(rows->live, rows->words, slot + 1)) {
         struct vex_id id = vex_rows_id(rows, slot);
         if (in - out == AHEAD)
-            insert(rows, ring[out++ % AHEAD]);
+            insert(&rows->ids, rows->id_places, ring[out++ % AHEAD]);
         ring[in % AHEAD] = (struct place){slot + 1, (uint32_t)vex_id_hash(&id)};
         place_prefetch(rows, ring[in++ % AHEAD].hash & (rows->id_places - 1));
     }
     while (out < in)
-        insert(rows, ring[out++ % AHEAD]);
+        insert(&rows->ids, rows->id_places, ring[out++ % AHEAD]);
 }
 
 /* An empty map of `places`; what can fail is done while the old one is whole. */
@@ -151,28 +156,70 @@ static int resize(struct vex_rows *rows, uint64_t places)
     return r;
 }
 
-int vex_rows_ids_reserve(struct vex_rows *rows, uint64_t count)
+/* 0: too many. */
+static uint64_t places_for(const struct vex_rows *rows, uint64_t count)
 {
-    uint64_t old = rows->id_places, places = old != 0 ? old : PLACES_MIN;
+    uint64_t places = rows->id_places != 0 ? rows->id_places : PLACES_MIN;
 
     if (count > UINT32_MAX / 4)
-        return VEX_ENO_MEMORY;
+        return 0;
     while (places < count * 2)
         places *= 2;
-    if (places == old)
-        return 0;
+    return places;
+}
+
+/* A larger map of what is in this one, which stays as it is. */
+static int build_next(struct vex_rows *rows, uint64_t places)
+{
+    struct vex_err err;
+
     vex_rows_ids_settle(rows);
-    struct place *kept = vex_mem_try((size_t)(old + 1) * sizeof *kept);
-    if (kept == NULL)
+    vex_table_close(&rows->ids_next);
+    rows->next_places = 0;
+    int r = vex_table_map(&rows->ids_next, rows->io, rows->ids.path, VEX_TABLE_IDS, VEX_IDS_STRIDE, 0, &err);
+    if (r == 0)
+        r = vex_table_grow(&rows->ids_next, places);
+    if (r != 0)
+        return r;
+    for (uint64_t at = 0; at < rows->id_places; at++) {
+        struct place place = place_get(rows, at);
+        if (place.slot != 0)
+            insert(&rows->ids_next, places, place);
+    }
+    rows->next_places = places;
+    return 0;
+}
+
+int vex_rows_ids_prepare(struct vex_rows *rows, uint64_t count)
+{
+    uint64_t places = places_for(rows, count);
+
+    vex_table_close(&rows->ids_old);
+    if (places == 0)
         return VEX_ENO_MEMORY;
-    for (uint64_t at = 0; at < old; at++)
-        kept[at] = place_get(rows, at);
-    int r = resize(rows, places);
-    for (uint64_t at = 0; at < old && r == 0; at++)
-        if (kept[at].slot != 0)
-            insert(rows, kept[at]);
-    vex_mem_free(kept);
-    return r;
+    return places == rows->id_places || places == rows->next_places ? 0 : build_next(rows, places);
+}
+
+int vex_rows_ids_reserve(struct vex_rows *rows, uint64_t count)
+{
+    uint64_t places = places_for(rows, count);
+    int r = 0;
+
+    if (places == 0)
+        return VEX_ENO_MEMORY;
+    if (places == rows->id_places)
+        return 0;
+    if (places != rows->next_places)
+        r = build_next(rows, places);
+    if (r != 0)
+        return r;
+    vex_table_close(&rows->ids_old);
+    rows->ids_old = rows->ids;
+    rows->ids = rows->ids_next;
+    rows->id_places = places;
+    rows->ids_next = (struct vex_table){0};
+    rows->next_places = 0;
+    return 0;
 }
 
 uint64_t vex_rows_ids_count(const struct vex_rows *rows)

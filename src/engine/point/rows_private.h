@@ -54,11 +54,14 @@ struct vex_extents {
 struct vex_rows {
     struct vex_io *io;
     struct vex_heap *heap;
-    struct vex_table table;   /* struct vex_row by slot */
-    struct vex_table ids;     /* places of the map, see rows_ids.c */
-    uint64_t id_places;       /* 0 or a power of two, at least twice live_count */
-    pthread_mutex_t ids_lock; /* of who verifies the map */
-    atomic_bool ids_settled;  /* the map is verified, or was built from the rows */
+    struct vex_table table;    /* struct vex_row by slot */
+    struct vex_table ids;      /* places of the map, see rows_ids.c */
+    uint64_t id_places;        /* 0 or a power of two, at least twice live_count */
+    struct vex_table ids_next; /* the writer's: a larger map that is about to take its place */
+    struct vex_table ids_old;  /* one that was replaced: unmapping it takes a while too */
+    uint64_t next_places;      /* of ids_next, while it holds what ids holds; else 0 */
+    pthread_mutex_t ids_lock;  /* of who verifies the map */
+    atomic_bool ids_settled;   /* the map is verified, or was built from the rows */
     uint64_t live_count, births;
     uint64_t stamp;
     uint32_t slots;
@@ -147,6 +150,8 @@ void vex_rows_extents_settle(struct vex_rows *rows);
 int vex_rows_extents_check(const struct vex_rows *rows, struct vex_err *err);
 
 /* rows_ids.c */
+/* What takes long of the next, beside readers. The writer's. */
+int vex_rows_ids_prepare(struct vex_rows *rows, uint64_t count);
 /* Room for `count` ids. VEX_ENO_MEMORY; then nothing has changed. */
 int vex_rows_ids_reserve(struct vex_rows *rows, uint64_t count);
 /* Opens the map as of a checkpoint, to be verified when it is first needed, or builds it from the rows. */

@@ -47,11 +47,13 @@ int vex_table_open(struct vex_table *table, struct vex_io *io, const char *path,
 /* The same without verifying: what it holds must not be relied on before vex_table_verify. */
 int vex_table_map(struct vex_table *table, struct vex_io *io, const char *path, uint32_t kind,
                   uint32_t stride, uint64_t pages, struct vex_err *err);
-/* Checks the pages of the file, by reading them. Before anything is changed. `see` (may be NULL) gets each sound
- * page in order, while it is warm, and may refuse it: negative VEX_E*, with *err. */
-int vex_table_verify(struct vex_table *table,
-                     int (*see)(void *arg, const char *page, uint64_t index, struct vex_err *err), void *arg,
-                     struct vex_err *err);
+/* Gets a sound page while it is warm, and may refuse it: negative VEX_E*, with *err. */
+typedef int vex_table_see_fn(void *arg, const char *page, uint64_t index, struct vex_err *err);
+/* Checks the pages of the file, before anything is changed; `see` (may be NULL) gets them in order. */
+int vex_table_verify(const struct vex_table *table, vex_table_see_fn *see, void *arg, struct vex_err *err);
+/* Those of [from, from + count) that are in the file. Several ranges may be checked at once. */
+int vex_table_verify_range(const struct vex_table *table, uint64_t from, uint64_t count,
+                           vex_table_see_fn *see, void *arg, struct vex_err *err);
 void vex_table_close(struct vex_table *table); /* drops private changes */
 /* Pages that are as in the file leave the process; who reads them again gets them from the page cache. Beside readers, with no
  * checkpoint under way. */
