@@ -256,6 +256,7 @@ static struct vex_graph *by_way_of_file(struct vex_graph *graph, const struct se
 {
     struct vex_io *io = vex_io_posix();
     struct vex_graph *loaded;
+    char *spare = NULL; /* each piece of settling makes its own */
     struct vex_file *file;
     struct vex_err err;
     char path[4096];
@@ -281,7 +282,7 @@ static struct vex_graph *by_way_of_file(struct vex_graph *graph, const struct se
     vex_graph_free(graph);
     search(loaded, set, "loaded", &(struct run){.ef = 32, .truth = truth});
     begin = now();
-    while (vex_graph_settle(loaded))
+    while (vex_graph_settle(loaded, &spare))
         continue;
     printf("settled seconds %.3f\n", now() - begin);
     search(loaded, set, "settled", &(struct run){.ef = 32, .truth = truth});

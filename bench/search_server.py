@@ -276,6 +276,8 @@ def filters(bench):
     queries = bench.data.queries[:FILTERED_QUERIES]
     everything = bench.data.truth[:FILTERED_QUERIES].tolist()
     shares = SHARES if not bench.options.quick else SHARES[::2]
+    bench.point(WIDTHS[0], queries, everything, wire.below("any", 0.1))
+    bench.settle(bench.data.count)  # what filters miss is made in the background
     for field, name in (("any", "uncorrelated"), ("near", "correlated")):
         worst = None
         for share in shares:

@@ -47,6 +47,11 @@ void *vex_mem_try(size_t size)
     return malloc(at_least_one(size));
 }
 
+void *vex_mem_try_zeroed(size_t size)
+{
+    return size > PTRDIFF_MAX ? NULL : calloc(1, at_least_one(size));
+}
+
 void *vex_mem_longer(const void *from, size_t have, size_t size)
 {
     char *ret = vex_mem_try(size);

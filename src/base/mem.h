@@ -8,6 +8,7 @@ void *vex_mem_alloc(size_t size);              /* never NULL */
 void *vex_mem_zalloc(size_t size);             /* never NULL, zeroed */
 void *vex_mem_realloc(void *ptr, size_t size); /* never NULL */
 void *vex_mem_try(size_t size);                /* NULL when out of memory */
+void *vex_mem_try_zeroed(size_t size);         /* likewise */
 /* A copy of `have` bytes with zeros behind, `size` bytes in all; NULL when out of memory. `from` stays the caller's. */
 void *vex_mem_longer(const void *from, size_t have, size_t size);
 char *vex_mem_strndup(const char *text, size_t len);

@@ -7,7 +7,8 @@
 
 #include "base/mem.h"
 
-#define FORMAT_VERSION 6u
+#define FORMAT_VERSION 7u
+#define FORMAT_THREADS 6u /* graphs without flags */
 #define FORMAT_CODES   5u /* graphs without a number of threads */
 #define FORMAT_BEAMS   4u /* graphs without settings of their codes */
 #define FORMAT_GRAPHS  3u /* graphs without a beam of their own for searches */
@@ -23,6 +24,7 @@ enum {
     FLAG_TENANT = 32,
     FLAGS_ALL = 63
 };
+enum { GRAPH_ON_DISK = 1, GRAPH_LISTS = 2 };
 enum { TEXT_LOWERCASE = 1, TEXT_FOLDING = 2, TEXT_PHRASE = 4, TEXT_SCORING = 8, TEXT_FLAGS_ALL = 15 };
 
 #define VECTORS_MAX_TEXT "A collection holds at most %d vector names over its life"
@@ -267,6 +269,7 @@ int vex_config_add_vector(struct vex_config *config, const struct vex_vector_par
     if (config->next_ordinal >= VEX_VECTORS_MAX)
         return vex_err_set(err, VEX_EBAD_INPUT, VECTORS_MAX_TEXT, VEX_VECTORS_MAX);
     added.ordinal = config->next_ordinal++;
+    added.graph.filter_lists = true;
     append_vector(config, &added);
     return 0;
 }
@@ -320,6 +323,8 @@ static void encode_graph(struct vex_buf *out, const struct vex_graph_settings *g
     vex_buf_add_u8(out, (uint8_t)graph->codes.query);
     vex_buf_add(out, &graph->codes.quantile, sizeof graph->codes.quantile);
     vex_buf_add_u32(out, graph->threads);
+    vex_buf_add_u8(out,
+                   (uint8_t)((graph->on_disk ? GRAPH_ON_DISK : 0) | (graph->filter_lists ? GRAPH_LISTS : 0)));
 }
 
 /* Wrong figures stand for the defaults: a graph is derived data. */
@@ -342,6 +347,9 @@ static struct vex_code_params decode_codes(struct vex_cursor *c)
 
 static void decode_graph(struct vex_cursor *c, uint32_t version, struct vex_graph_settings *ret)
 {
+    uint8_t flags = GRAPH_LISTS;
+
+    ret->filter_lists = true;
     if (version < FORMAT_GRAPHS)
         return;
     ret->never = vex_cursor_u8(c) != 0;
@@ -355,6 +363,10 @@ static void decode_graph(struct vex_cursor *c, uint32_t version, struct vex_grap
         ret->codes = decode_codes(c);
     if (version > FORMAT_CODES)
         ret->threads = vex_cursor_u32(c);
+    if (version > FORMAT_THREADS)
+        flags = vex_cursor_u8(c);
+    ret->on_disk = (flags & GRAPH_ON_DISK) != 0;
+    ret->filter_lists = (flags & GRAPH_LISTS) != 0;
 }
 
 void vex_config_encode(struct vex_buf *out, const struct vex_config *config)

@@ -23,6 +23,8 @@ enum vex_vector_kind { VEX_VECTOR_DENSE, VEX_VECTOR_MULTI, VEX_VECTOR_SPARSE };
 /* How a dense name gets a graph. Zeros stand for the defaults. */
 struct vex_graph_settings {
     bool never;               /* no graph at all */
+    bool on_disk;             /* its pages are those of its file, which the system may take from memory */
+    bool filter_lists;        /* filtered searches may have lists beside it; vex_config_add_vector sets it */
     uint32_t m, ef_construct; /* 0: VEX_GRAPH_M, VEX_GRAPH_EF_CONSTRUCT */
     uint32_t threads;         /* that link at once, at most; 0: idle ones too */
     uint32_t full_scan_kb;    /* so few KB of candidates are compared one by one; 0: whatever costs less */
@@ -68,7 +70,7 @@ struct vex_config *vex_config_new(void);                            /* empty, on
 struct vex_config *vex_config_dup(const struct vex_config *config); /* to be changed, then published */
 struct vex_config *vex_config_ref(struct vex_config *config);
 void vex_config_unref(struct vex_config *config);
-/* Adds a vector (name copied, ordinal assigned). VEX_EBAD_INPUT: name taken, too long, or VEX_VECTORS_MAX reached. */
+/* Adds a vector (name copied, ordinal assigned, filter lists allowed). VEX_EBAD_INPUT: name taken, too long, or VEX_VECTORS_MAX reached. */
 int vex_config_add_vector(struct vex_config *config, const struct vex_vector_params *params,
                           struct vex_err *err);
 const struct vex_vector_params *vex_config_vector(const struct vex_config *config,

@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 #include "engine/graph_set_private.h"
+#include "engine/index/huge.h"
+#include "engine/index/ivf.h"
 
 #define DEAD_PERCENT 15u /* of the linked slots: beyond that links are mended */
 #define DEAD_MIN     64u
@@ -80,12 +82,16 @@ static struct vex_graph_entry *entry_for(struct vex_graph_set *set, const struct
         entry->distance = params->distance;
         entry->element = params->element;
     }
+    if (params->graph.on_disk && !entry->settings.on_disk)
+        atomic_store(&entry->now.shed, true);
     entry->settings = with_defaults(set, &params->graph);
     if (entry->settings.never) {
         atomic_store(&set->sweep, true);
         vex_graph_part_clear(set, &entry->now);
         vex_graph_part_clear(set, &entry->next);
     }
+    if (!entry->settings.filter_lists && entry->now.graph != NULL)
+        vex_graph_lists_drop(entry->now.graph);
     return entry;
 }
 
@@ -145,6 +151,7 @@ void vex_graph_set_free(struct vex_graph_set *set)
     vex_mem_free(set->garbage);
     vex_mem_free(set->entries);
     vex_mem_free(set->vector);
+    vex_huge_spare_free(set->spare);
     vex_background_done(&set->work);
     vex_mem_free(set);
 }
@@ -240,7 +247,8 @@ static bool has_work(const struct vex_graph_set *set, const struct vex_graph_ent
         return vex_graph_entry_wants(entry, live);
     return entry->next.graph != NULL || !vex_graph_entry_settled(entry, now) ||
            vex_graph_part_waiting(now) > 0 || vex_graph_part_has_drifted(now) ||
-           vex_graph_part_is_tended(now) || now->file != NULL || now->settling ||
+           vex_graph_part_is_tended(now) || now->file != NULL || vex_graph_entry_must_settle(entry) ||
+           vex_graph_entry_must_remap(entry) ||
            vex_graph_part_is_due(now, vex_io_monotonic_ns(set->collection->engine->io), false);
 }
 
@@ -251,6 +259,15 @@ void vex_graph_set_look(struct vex_graph_set *set, uint64_t live)
     for (uint32_t i = 0; set != NULL && !work && i < set->count; i++)
         work = has_work(set, set->entries[i], live);
     if (work)
+        vex_background_schedule(&set->work);
+}
+
+void vex_graph_set_want_lists(struct vex_graph_set *set, uint8_t ordinal)
+{
+    struct vex_graph_entry *entry = vex_graph_set_find(set, ordinal);
+
+    if (entry != NULL && entry->settings.filter_lists &&
+        !atomic_exchange_explicit(&entry->now.lists_wanted, true, memory_order_relaxed))
         vex_background_schedule(&set->work);
 }
 
@@ -278,14 +295,13 @@ int vex_graph_part_reserve(struct vex_graph_part *part, uint32_t slots)
 {
     size_t words;
     uint64_t *tail, *some, *held;
+    int rc;
 
     if (part->graph == NULL)
         return 0;
-    if (slots > vex_graph_slots(part->graph)) {
-        int rc = vex_graph_reserve(part->graph, slots);
-        if (rc != 0)
-            return rc;
-    }
+    rc = vex_graph_reserve(part->graph, slots); /* which also frees what readers may have been in */
+    if (rc != 0)
+        return rc;
     words = vex_graph_slots(part->graph) / 64;
     if (words <= part->tail_words)
         return 0;

@@ -11,6 +11,8 @@
  *           slot that becomes live anew leaves the graph and is in the tail again.
  * Files     A graph is saved when it is built, now and then as it changes, and at the end. On opening it serves at once; what has
  *           changed since it was saved is in the tail (graph_set_file.c).
+ * Memory    A loaded graph's pages leave the file for memory of their own; with `on_disk` they stay, and those of a graph that was built
+ *           or has changed go over to its file whenever it was saved and nothing is left to be done on it.
  * Lock      The collection's: view needs it shared; reserve, born, gone and configure exclusive. */
 #ifndef VEX_ENGINE_GRAPH_SET_H
 #define VEX_ENGINE_GRAPH_SET_H
@@ -101,6 +103,10 @@ int vex_graph_set_reserve(struct vex_graph_set *set, uint32_t slots);
 /* Exclusive, when a slot gets vectors (`vectors`: the mask of those it has from now on), and when it loses some for good. */
 void vex_graph_set_born(struct vex_graph_set *set, uint32_t slot, uint64_t vectors);
 void vex_graph_set_gone(struct vex_graph_set *set, uint32_t slot, uint64_t vectors);
+/* A search would have gone by posting lists, had there been any, or not outgrown ones. Any lock or none. */
+void vex_graph_set_want_lists(struct vex_graph_set *set, uint8_t ordinal);
+/* Bulk work has ended: graphs on disk are saved and give back the memory of what has changed. Shared lock. */
+void vex_graph_set_shed(struct vex_graph_set *set);
 /* There may be work for the background. Any lock or none. */
 void vex_graph_set_look(struct vex_graph_set *set, uint64_t live);
 

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/graph_set_private.h"
+#include "engine/index/huge.h"
+#include "engine/index/ivf.h"
 
 #define PIECE_NS          1000000u /* under the shared lock */
 #define PIECE_LOOK        8u       /* slots refined or mended between two looks at the clock */
@@ -277,6 +279,7 @@ static void mend_piece(struct piece *piece)
     part->upkeep_at = 0;
     part->upkeep_end = vex_graph_slots(part->graph);
     part->fresh = 0;
+    part->mending = 0;
 }
 
 /* ---- what comes next ---- */
@@ -317,7 +320,7 @@ static bool begin_upkeep(struct vex_graph_part *part)
         part->upkeep = VEX_UPKEEP_MEND;
         part->upkeep_at = 0;
         part->upkeep_end = vex_graph_slots(part->graph);
-        part->torn = 0;
+        part->mending = atomic_exchange(&part->torn, 0);
     } else if (is_fresh(part)) {
         part->upkeep = VEX_UPKEEP_REFINE;
         part->upkeep_at = part->fresh_from;
@@ -520,13 +523,26 @@ static void swap(struct vex_graph_set *set, uint8_t ordinal)
 
 /* ---- turns ---- */
 
-enum step { STEP_NONE, STEP_DONE, STEP_BEGIN, STEP_SWAP, STEP_VERIFY, STEP_SAVE };
+enum step { STEP_NONE, STEP_DONE, STEP_BEGIN, STEP_SWAP, STEP_VERIFY, STEP_SAVE, STEP_REMAP };
 
 /* What a loaded graph needs, shared lock: true for as long as there is more. */
-static bool settle_piece(struct vex_graph_part *part)
+static bool settle_piece(struct vex_graph_set *set, struct vex_graph_entry *entry)
 {
-    part->settling = part->settling && vex_graph_settle(part->graph);
-    return part->settling;
+    if (!vex_graph_entry_must_settle(entry))
+        return false;
+    entry->now.remapped = false;
+    entry->now.settling = vex_graph_settle(entry->now.graph, &set->spare);
+    set->settling = entry->now.settling;
+    return entry->now.settling;
+}
+
+/* Posting lists that searches miss, shared lock: true for as long as there is more. */
+static bool lists_piece(struct vex_graph_part *part)
+{
+    bool more = part->graph != NULL && part->lists_wanted && vex_graph_lists_piece(part->graph);
+
+    part->lists_wanted = part->lists_wanted && more;
+    return more;
 }
 
 /* Shared lock. */
@@ -542,7 +558,7 @@ static enum step step_of(struct vex_graph_set *set, struct vex_graph_entry *entr
         return STEP_BEGIN;
     if (entry->now.file != NULL)
         return STEP_VERIFY;
-    if (settle_piece(&entry->now))
+    if (settle_piece(set, entry))
         return STEP_DONE;
     if (vex_graph_part_is_due(&entry->now, piece.begin_ns, true))
         return STEP_SAVE;
@@ -550,6 +566,10 @@ static enum step step_of(struct vex_graph_set *set, struct vex_graph_entry *entr
         return STEP_DONE;
     if (vex_graph_part_is_due(&entry->now, piece.begin_ns, false))
         return STEP_SAVE;
+    if (lists_piece(&entry->now))
+        return STEP_DONE;
+    if (vex_graph_entry_must_remap(entry))
+        return STEP_REMAP;
     piece.part = &entry->next;
     return work_on(&piece) ? STEP_DONE : STEP_NONE;
 }
@@ -569,6 +589,9 @@ static void do_step(struct vex_graph_set *set, enum step step, uint8_t ordinal, 
         break;
     case STEP_SAVE:
         vex_graph_saving_begin(set, ordinal);
+        break;
+    case STEP_REMAP:
+        vex_graph_file_remap(set, ordinal);
         break;
     case STEP_NONE:
     case STEP_DONE:
@@ -601,6 +624,9 @@ bool vex_graph_set_piece(struct vex_background *work)
         return false;
     if (work_on_files(set))
         return true;
+    if (set->settling && set->spare == NULL)
+        set->spare = vex_huge_spare();
+    set->settling = false;
     vex_collection_work_begin(set->collection);
     for (uint32_t i = 0; i < set->count && step == STEP_NONE; i++) {
         ordinal = set->entries[i]->ordinal;
@@ -608,6 +634,10 @@ bool vex_graph_set_piece(struct vex_background *work)
     }
     vex_collection_work_end(set->collection);
     do_step(set, step, ordinal, &beginning);
+    if (!set->settling) {
+        vex_huge_spare_free(set->spare);
+        set->spare = NULL;
+    }
     if (step == STEP_NONE)
         vex_collection_work_ended(set->collection);
     return step != STEP_NONE;

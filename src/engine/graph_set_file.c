@@ -15,6 +15,8 @@
  *           codes and links from after its mark.
  * Damage    The head is checked at once, the rest in the background; a damaged file goes, and the graph is built anew. Until it is found
  *           out, odd links cost answers, not their truth: distances come from the originals.
+ * Pages     of a graph on disk are private ones of its file. They go over to a newer one where both hold the same bytes, so it takes no proof
+ *           that they may, and goes on beside searches and between any changes (vex_graph_file_remap).
  * Format    docs/disk-format.md, "graph file". */
 #include <stdio.h>
 #include <time.h>
@@ -142,7 +144,8 @@ static int load_file(struct vex_graph_set *set, const struct vex_graph_entry *en
     if (rc != 0)
         return vex_err_set(err, rc, "no memory for it");
     compare(data, entry->ordinal, part, label.mark, set->collection->applied_op <= label.mark);
-    part->saved = part->settling = true;
+    part->saved = part->settling = part->remapped = true;
+    part->torn = label.torn;
     part->saved_ns = vex_io_monotonic_ns(io);
     return 0;
 }
@@ -202,14 +205,45 @@ static bool nap(struct vex_graph_set *set)
     return true;
 }
 
+/* The worker's own: searches don't wait for it. */
+static void verify_on(struct vex_graph_set *set, uint8_t ordinal, const struct vex_file *file,
+                      const struct vex_graph_verifier *verifier)
+{
+    struct vex_graph_entry *entry;
+
+    vex_collection_work_begin(set->collection);
+    entry = vex_graph_set_find(set, ordinal);
+    if (entry != NULL && entry->now.file == file)
+        entry->now.verifier = *verifier;
+    vex_collection_work_end(set->collection);
+}
+
+static void verify_end(struct vex_graph_set *set, uint8_t ordinal, struct vex_file *file, int rc,
+                       const struct vex_err *err)
+{
+    struct vex_graph_entry *entry;
+    bool ours;
+
+    vex_collection_write_begin(set->collection);
+    entry = vex_graph_set_find(set, ordinal);
+    ours = entry != NULL && entry->now.file == file;
+    if (ours && rc != 0) {
+        vex_graph_part_clear(set, &entry->now);
+    } else if (ours) {
+        vex_io_close(set->collection->engine->io, file);
+        entry->now.file = NULL;
+    }
+    vex_collection_write_end(set->collection);
+    if (ours && rc != 0)
+        refuse(set, ordinal, err);
+}
+
 void vex_graph_file_verify(struct vex_graph_set *set, uint8_t ordinal)
 {
-    struct vex_io *io = set->collection->engine->io;
     struct vex_graph_verifier verifier;
-    struct vex_graph_entry *entry;
     struct vex_file *file;
     struct vex_err err;
-    bool done, ours;
+    bool done;
     int rc;
 
     if (nap(set))
@@ -217,22 +251,73 @@ void vex_graph_file_verify(struct vex_graph_set *set, uint8_t ordinal)
     file = file_of(set, ordinal, &verifier);
     if (file == NULL)
         return;
-    rc = vex_graph_verify_piece(io, file, &verifier, &done, &err);
-    vex_collection_write_begin(set->collection);
+    rc = vex_graph_verify_piece(set->collection->engine->io, file, &verifier, &done, &err);
+    if (rc == 0 && !done)
+        verify_on(set, ordinal, file, &verifier);
+    else
+        verify_end(set, ordinal, file, rc, &err);
+}
+
+/* ---- where its pages are ---- */
+
+bool vex_graph_entry_must_settle(const struct vex_graph_entry *entry)
+{
+    return !entry->settings.on_disk && entry->now.graph != NULL && entry->now.settling;
+}
+
+bool vex_graph_entry_must_remap(const struct vex_graph_entry *entry)
+{
+    return entry->settings.on_disk && entry->now.graph != NULL && entry->now.saved && !entry->now.remapped &&
+           entry->now.file == NULL;
+}
+
+/* Reads a piece of the file that there is. */
+static int read_piece(struct vex_graph_set *set, uint8_t ordinal, struct vex_graph_remap *remap,
+                      struct vex_file **ret, struct vex_err *err)
+{
+    struct vex_io *io = set->collection->engine->io;
+    char path[VEX_PATH_MAX];
+    int rc;
+
+    *ret = NULL;
+    file_path(set, ordinal, "", path);
+    rc = vex_io_open(io, path, VEX_IO_READ, ret);
+    if (rc != 0)
+        return vex_err_set(err, vex_err_errno(-rc), "cannot open %s: error %d", path, -rc);
+    return vex_graph_remap_take(io, *ret, remap, err);
+}
+
+/* Without a file, or with one that can't be read, pages stay where they are until the next one is written. */
+void vex_graph_file_remap(struct vex_graph_set *set, uint8_t ordinal)
+{
+    struct vex_graph_remap remap = {0};
+    struct vex_graph_entry *entry;
+    struct vex_file *file;
+    struct vex_err err;
+    int rc;
+
+    vex_collection_work_begin(set->collection);
     entry = vex_graph_set_find(set, ordinal);
-    ours = entry != NULL && entry->now.file == file;
-    if (ours && rc != 0) {
-        vex_graph_part_clear(set, &entry->now);
-    } else if (ours) {
-        entry->now.verifier = verifier;
-        if (done) {
-            vex_io_close(io, file);
-            entry->now.file = NULL;
-        }
+    if (entry != NULL)
+        remap.at = entry->now.remap_at;
+    vex_collection_work_end(set->collection);
+    rc = read_piece(set, ordinal, &remap, &file, &err);
+    vex_collection_work_begin(set->collection);
+    entry = vex_graph_set_find(set, ordinal);
+    if (entry != NULL && vex_graph_entry_must_remap(entry)) {
+        entry->now.settling = true;
+        entry->now.remapped =
+            rc != 0 || !vex_graph_remap_put(entry->now.graph, set->collection->engine->io, file, &remap);
+        entry->now.remap_at = entry->now.remapped ? 0 : remap.at;
+    } else {
+        rc = 0; /* the settings have changed, or the name is gone */
     }
-    vex_collection_write_end(set->collection);
-    if (ours && rc != 0)
-        refuse(set, ordinal, &err);
+    vex_collection_work_end(set->collection);
+    vex_io_close(set->collection->engine->io, file);
+    vex_graph_remap_done(&remap);
+    if (rc != 0 && !atomic_load(&set->collection->dropped))
+        vex_warn("engine", "graph of vector %u of collection %llu stays in memory: %s", ordinal,
+                 (unsigned long long)set->collection->id, err.text);
 }
 
 /* ---- when to save ---- */
@@ -249,8 +334,22 @@ static bool has_changed(const struct vex_graph_part *part, uint32_t share)
 
 bool vex_graph_part_is_due(const struct vex_graph_part *part, uint64_t now, bool building)
 {
-    return has_changed(part, SAVE_SHARE) &&
+    return has_changed(part, part->shed && !building ? CLOSE_SHARE : SAVE_SHARE) &&
            ((!building && !part->save_failed) || now - part->saved_ns >= SAVE_NS);
+}
+
+void vex_graph_set_shed(struct vex_graph_set *set)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        if (!set->entries[i]->settings.on_disk)
+            continue;
+        atomic_store(&set->entries[i]->now.shed, true);
+        any = true;
+    }
+    if (any)
+        vex_background_schedule(&set->work);
 }
 
 /* ---- saving ---- */
@@ -287,6 +386,9 @@ static void end_saving(struct vex_graph_set *set, bool keep)
         entry->now.saved_ns = vex_io_monotonic_ns(set->collection->engine->io);
         entry->now.save_failed = !keep;
         entry->now.saved = entry->now.saved || keep;
+        entry->now.remapped = entry->now.remapped && !keep;
+        entry->now.remap_at = 0;
+        entry->now.shed = false;
         if (keep)
             atomic_fetch_sub_explicit(&entry->now.changed, saving->changed, memory_order_relaxed);
     }
@@ -358,7 +460,8 @@ static int begin_saving(struct vex_graph_set *set, uint8_t ordinal, struct vex_e
             .graph = entry->now.graph, .ordinal = ordinal, .file = file, .seq = collection->applied_seq};
         set->saving->changed = atomic_load_explicit(&entry->now.changed, memory_order_relaxed);
         set->saving->saver =
-            vex_graph_saver_new(entry->now.graph, collection->applied_op, collection->engine->io, file);
+            vex_graph_saver_new(entry->now.graph, collection->applied_op,
+                                entry->now.torn + entry->now.mending, collection->engine->io, file);
     }
     vex_collection_work_end(collection);
     if (set->saving == NULL) {

@@ -33,11 +33,16 @@ struct vex_graph_part {
     _Atomic bool dropping;          /* the dead are being taken out */
     uint32_t drop_at;
     _Atomic uint32_t torn; /* dropped since the last mending began */
+    uint32_t mending;      /* those that the one under way began with */
     _Atomic enum { VEX_UPKEEP_NONE, VEX_UPKEEP_REFINE, VEX_UPKEEP_MEND } upkeep;
     uint32_t upkeep_at, upkeep_end;
-    struct vex_file *file; /* that it was loaded from, while it is being verified */
+    _Atomic bool lists_wanted; /* searches miss posting lists */
+    struct vex_file *file;     /* that it was loaded from, while it is being verified */
     struct vex_graph_verifier verifier;
-    bool settling; /* some of its pages are the file's still */
+    bool settling;         /* some of its pages may be the file's */
+    _Atomic bool remapped; /* all are that can be, but for what has changed since */
+    uint64_t remap_at;
+    _Atomic bool shed; /* a save is due for less, so that they are again */
     bool saved, save_failed;
     uint64_t saved_ns; /* when that was tried last, or it was begun */
 };
@@ -72,6 +77,9 @@ struct vex_graph_set {
         *saving;   /* the worker's, or of who closes; set and cleared under the shared lock */
     float *vector; /* the worker's */
     uint32_t vector_size;
+    bool
+        settling; /* the worker's: the last piece was one of settling; then the memory of the next is made ready without the lock */
+    char *spare;
 };
 
 /* graph_set.c */
@@ -102,6 +110,11 @@ bool vex_graph_part_is_tended(const struct vex_graph_part *part);
 bool vex_graph_set_piece(struct vex_background *work);
 
 /* graph_set_file.c; the worker's, without a lock unless said */
+/* What keeps a graph's pages where its settings want them: those of a loaded one come to memory; on disk, those of a saved one go over
+ * to its file. Shared lock. */
+bool vex_graph_entry_must_settle(const struct vex_graph_entry *entry);
+bool vex_graph_entry_must_remap(const struct vex_graph_entry *entry);
+void vex_graph_file_remap(struct vex_graph_set *set, uint8_t ordinal);  /* a piece */
 void vex_graph_file_verify(struct vex_graph_set *set, uint8_t ordinal); /* a piece */
 void vex_graph_file_sweep(struct vex_graph_set *set); /* removes files that are of no name, or half written */
 /* Whether it is time to save a graph; `building`: there is more to be done on it. Shared lock. */

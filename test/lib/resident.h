@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* KiB of all maps of files whose path ends with `name`; of those that begin in [from, to), if it is NULL. -1: there is none. */
-static inline long resident_of(const char *name, const void *from, const void *to)
+/* KiB that smaps tells in a field of all maps of files whose path ends with `name`; of those that begin in [from, to), if it is NULL. -1:
+ * there is none. */
+static inline long mapped_kib(const char *field, const char *name, const void *from, const void *to)
 {
     FILE *file = fopen("/proc/self/smaps", "r");
     char line[4200];
+    size_t field_len = strlen(field);
     long kib, sum = -1;
     int ours = 0;
 
@@ -26,12 +28,24 @@ static inline long resident_of(const char *name, const void *from, const void *t
             ours = name != NULL ? strcmp(line + at, name) == 0
                                 : begin >= (unsigned long)from && begin < (unsigned long)to;
             sum = ours && sum < 0 ? 0 : sum;
-        } else if (ours && sscanf(line, "Rss: %ld kB", &kib) == 1) {
+        } else if (ours && strncmp(line, field, field_len) == 0 &&
+                   sscanf(line + field_len, ": %ld kB", &kib) == 1) {
             sum += kib;
         }
     }
     fclose(file);
     return sum;
+}
+
+static inline long resident_of(const char *name, const void *from, const void *to)
+{
+    return mapped_kib("Rss", name, from, to);
+}
+
+/* What isn't of a file, or has been changed since. */
+static inline long anonymous_of(const void *from, const void *to)
+{
+    return mapped_kib("Anonymous", NULL, from, to);
 }
 
 static inline long resident_kib(const char *name)

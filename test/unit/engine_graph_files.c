@@ -16,6 +16,7 @@
 #define K      5u
 
 /* Of the head, see graph_file.c. */
+#define FORMAT      3u
 #define HEAD_LEN_AT 16u
 #define MARK_AT     56u
 
@@ -576,7 +577,7 @@ static void test_foreign(void)
     read_file("graph.0", &newer);
     memcpy(&head, newer.ptr + HEAD_LEN_AT, sizeof head);
     memcpy(newer.ptr + MARK_AT, &mark, sizeof mark);
-    sum = vex_crc32c(0, newer.ptr + 16, head - 16);
+    sum = vex_crc32c(FORMAT, newer.ptr + 16, head - 16);
     memcpy(newer.ptr + 12, &sum, sizeof sum);
     write_file("graph.0", &newer, newer.len);
     open_still();
@@ -587,7 +588,7 @@ static void test_foreign(void)
     newer.len = 0; /* of other dimensions */
     vex_buf_add(&newer, own.ptr, own.len);
     newer.ptr[20]--;
-    sum = vex_crc32c(0, newer.ptr + 16, head - 16);
+    sum = vex_crc32c(FORMAT, newer.ptr + 16, head - 16);
     memcpy(newer.ptr + 12, &sum, sizeof sum);
     write_file("graph.0", &newer, newer.len);
     survive("of other vectors", VEX_GRAPH_M);
@@ -629,6 +630,43 @@ static void test_slot_reuse(void)
     drop();
 }
 
+/* Links to dropped nodes are to be mended after a start as they were before it: those that were dropped are counted on. */
+static void test_torn(void)
+{
+    uint32_t torn;
+
+    make(false);
+    put(0, POINTS - 100, 1, false);
+    settle();
+    take_out(0, POINTS / 16, 1);
+    put(POINTS - 100, 100, 1, false); /* the dead are dropped before others are linked */
+    settle();
+    torn = part()->torn;
+    CU_ASSERT(torn > POINTS / 20);
+    CU_ASSERT(torn < POINTS / 7); /* few enough to wait */
+    close_all();
+    CU_ASSERT_EQUAL(label_of("graph.0").torn, torn);
+    open_still();
+    CU_ASSERT_EQUAL(part()->torn, torn);
+    settle();
+    vex_graph_set_stop(collection->data.graphs);
+    part()->upkeep = VEX_UPKEEP_MEND; /* what is being mended isn't yet */
+    part()->upkeep_at = part()->upkeep_end = 1;
+    part()->mending = part()->torn;
+    part()->torn = 3;
+    part()->saved = false;
+    close_all();
+    CU_ASSERT_EQUAL(label_of("graph.0").torn, torn + 3);
+    open_still();
+    CU_ASSERT_EQUAL(part()->torn, torn + 3);
+    take_out(POINTS / 16, POINTS / 6, 1);
+    settle();
+    CU_ASSERT_EQUAL(part()->torn, 0);
+    CU_ASSERT_EQUAL(part()->mending, 0);
+    check("mended", true);
+    drop();
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -642,6 +680,7 @@ int main(void)
         {"damage", test_damage},
         {"foreign", test_foreign},
         {"slot reuse", test_slot_reuse},
+        {"torn", test_torn},
         CU_TEST_INFO_NULL,
     };
 

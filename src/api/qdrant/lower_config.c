@@ -124,15 +124,32 @@ static uint32_t at_most_u32(uint64_t value)
     return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
 }
 
+/* What a dense name asks of its graph before it is known as a whole: tenants have as many links as all, unless they are given their own. */
+struct hnsw {
+    struct vex_graph_settings graph;
+    bool has_m, has_payload_m;
+    uint32_t payload_m;
+};
+
 /* What is set in `in` is laid over what is there. */
-static void lower_hnsw(const Qdrant__HnswConfigDiff *in, struct vex_graph_settings *ret)
+static void lower_hnsw(const Qdrant__HnswConfigDiff *in, struct hnsw *hnsw)
 {
+    struct vex_graph_settings *ret = &hnsw->graph;
+
     if (in == NULL)
         return;
     if (in->has_m) {
-        ret->never = in->m == 0;
+        hnsw->has_m = true;
         ret->m = at_most_u32(in->m);
     }
+    if (in->has_payload_m) {
+        hnsw->has_payload_m = true;
+        hnsw->payload_m = at_most_u32(in->payload_m);
+    }
+    if (in->has_on_disk)
+        ret->on_disk = in->on_disk;
+    if (in->has_memory) /* it is the newer one */
+        ret->on_disk = in->memory == QDRANT__MEMORY__Cold;
     if (in->has_ef_construct)
         ret->ef_construct = at_most_u32(in->ef_construct);
     if (in->has_max_indexing_threads)
@@ -141,25 +158,38 @@ static void lower_hnsw(const Qdrant__HnswConfigDiff *in, struct vex_graph_settin
         ret->full_scan_kb = in->full_scan_threshold != 0 ? at_most_u32(in->full_scan_threshold) : 1;
 }
 
+/* Without links for all (m 0) there may be graphs of tenants: one graph serves them all, with the links they ask for. */
+static struct vex_graph_settings graph_of(const struct hnsw *hnsw)
+{
+    struct vex_graph_settings settings = hnsw->graph;
+
+    settings.filter_lists = !hnsw->has_payload_m || hnsw->payload_m != 0;
+    if (hnsw->has_m && settings.m == 0) {
+        settings.never = hnsw->payload_m == 0;
+        settings.m = hnsw->payload_m;
+    }
+    return settings;
+}
+
 /* The document says how dense names get their graphs: the collection's settings, and the name's own over them. */
 static void lower_graphs(struct vex_config *config, const Qdrant__CollectionConfig *doc)
 {
     const Qdrant__OptimizersConfigDiff *optimizer = doc->optimizer_config;
 
     for (uint32_t i = 0; i < config->vector_count; i++) {
-        struct vex_graph_settings settings = {0};
+        struct hnsw hnsw = {0};
         const Qdrant__VectorParams *own = vex_doc_find_vector(doc, config->vectors[i].name);
 
         if (config->vectors[i].kind != VEX_VECTOR_DENSE)
             continue;
         if (optimizer != NULL && optimizer->has_indexing_threshold)
-            settings.threshold_kb =
+            hnsw.graph.threshold_kb =
                 optimizer->indexing_threshold != 0 ? optimizer->indexing_threshold : VEX_GRAPH_THRESHOLD_OFF;
-        lower_hnsw(doc->hnsw_config, &settings);
-        lower_hnsw(own != NULL ? own->hnsw_config : NULL, &settings);
-        settings.codes =
+        lower_hnsw(doc->hnsw_config, &hnsw);
+        lower_hnsw(own != NULL ? own->hnsw_config : NULL, &hnsw);
+        hnsw.graph.codes =
             vex_lower_codes(own != NULL ? own->quantization_config : NULL, doc->quantization_config);
-        config->vectors[i].graph = settings;
+        config->vectors[i].graph = graph_of(&hnsw);
     }
 }
 

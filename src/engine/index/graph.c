@@ -2,7 +2,7 @@
 #include "engine/index/graph.h"
 
 #include "base/mem.h"
-#include "engine/index/graph_private.h"
+#include "engine/index/ivf_private.h"
 #include "uapi/dist.h"
 
 static uint32_t within(uint32_t value, uint32_t low, uint32_t high)
@@ -32,6 +32,7 @@ void vex_graph_free(struct vex_graph *graph)
     vex_mem_free((void *)graph->locks);
     vex_mem_free((void *)graph->linked);
     graph_entries_free(atomic_load_explicit(&graph->entries, memory_order_acquire));
+    vex_graph_lists_drop(graph);
     vex_codes_done(&graph->codes);
     pthread_mutex_destroy(&graph->entry_lock);
     vex_mem_free(graph);
@@ -65,7 +66,9 @@ uint64_t vex_graph_bytes(const struct vex_graph *graph)
 
     for (; entries != NULL; entries = entries->older)
         bytes += sizeof *entries + (uint64_t)entries->count * (graph->codes.stride + sizeof *entries->slots);
-    return bytes;
+    return bytes + ivf_bytes(atomic_load_explicit(&graph->ivf, memory_order_acquire)) +
+           ivf_bytes(atomic_load_explicit(&graph->ivf_next, memory_order_acquire)) +
+           ivf_bytes(atomic_load_explicit(&graph->ivf_old, memory_order_acquire));
 }
 
 void vex_graph_train(struct vex_graph *graph, const float *sample, size_t count)
@@ -126,6 +129,7 @@ int vex_graph_reserve(struct vex_graph *graph, uint32_t slots)
         graph_entries_free(entries->older);
         entries->older = NULL;
     }
+    ivf_free(atomic_exchange(&graph->ivf_old, NULL));
     if (slots <= graph->slots)
         return 0;
     if (slots > UINT32_MAX - UINT32_MAX / 8)
@@ -161,10 +165,11 @@ void vex_graph_drop(struct vex_graph *graph, uint32_t slot)
         return;
     count = atomic_fetch_sub_explicit(&graph->count, 1, memory_order_relaxed) - 1;
     graph_entries_remove(graph, slot);
+    graph_lists_remove(graph, slot);
     graph_entries_follow(graph, count);
 }
 
-bool vex_graph_settle(struct vex_graph *graph)
+bool vex_graph_settle(struct vex_graph *graph, char **spare)
 {
-    return vex_huge_settle(&graph->code_memory) || vex_huge_settle(&graph->link_memory);
+    return vex_huge_settle(&graph->code_memory, spare) || vex_huge_settle(&graph->link_memory, spare);
 }

@@ -46,7 +46,7 @@ void vex_graph_train(struct vex_graph *graph, const float *sample, size_t count)
 bool vex_graph_trained(const struct vex_graph *graph);
 /* False: its code would say too little of the vector; better not put it (vex_codes_fit). */
 bool vex_graph_fits(const struct vex_graph *graph, const float *vector);
-/* Exclusive: room for slots below `slots`. VEX_ENO_MEMORY: nothing has changed. */
+/* Exclusive: room for slots below `slots`; frees what searches may have been in still. VEX_ENO_MEMORY: nothing has changed. */
 int vex_graph_reserve(struct vex_graph *graph, uint32_t slots);
 /* Gives a slot below vex_graph_slots its code. It must not be linked. */
 void vex_graph_put(struct vex_graph *graph, uint32_t slot, const float *vector);
@@ -84,7 +84,8 @@ struct vex_graph_hit {
  * NULL). */
 uint32_t vex_graph_search(const struct vex_graph *graph, const struct vex_graph_search *search,
                           struct vex_graph_hit *ret, uint64_t *ret_scored);
-/* Of the entries nearest to a query, the part that is in `allow` (`words` words of bits): how much a filter leaves of its neighbourhood. */
+#define VEX_GRAPH_NEAR 32u
+/* Of the VEX_GRAPH_NEAR entries nearest to a query, the part that is in `allow` (`words` words of bits): how much a filter leaves of its neighbourhood. */
 double vex_graph_allowed_near(const struct vex_graph *graph, const float *query, const uint64_t *allow,
                               size_t words);
 /* Whether a scan can tell the nearest of a query: codes are fine enough, and the query's own cuts little off. */
@@ -117,6 +118,6 @@ int vex_graph_load(const struct vex_graph_params *params, struct vex_io *io, str
 /* Reads a whole image and checks its sum: what load leaves out. */
 int vex_graph_verify(struct vex_io *io, struct vex_file *file, struct vex_err *err);
 /* Brings the next piece of a loaded graph from the pages of the file to huge pages; false: nothing is left to do. */
-bool vex_graph_settle(struct vex_graph *graph);
+bool vex_graph_settle(struct vex_graph *graph, char **spare); /* vex_huge_spare */
 
 #endif

@@ -134,5 +134,6 @@ void vex_graph_link(struct vex_graph *graph, uint32_t slot)
     atomic_fetch_or_explicit(&graph->linked[slot / 64], UINT64_C(1) << (slot % 64), memory_order_release);
     for (uint32_t i = 0; i < kept; i++)
         lead_back(graph, s, links[i].slot, slot, links[i].distance);
+    graph_lists_add(graph, slot);
     graph_entries_follow(graph, atomic_fetch_add_explicit(&graph->count, 1, memory_order_relaxed) + 1);
 }

@@ -1,8 +1,8 @@
-/* Self-check of a graph. See graph.h. */
+/* Self-check of a graph, and of its posting lists. See graph.h and ivf.h. */
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "engine/index/graph_private.h"
+#include "engine/index/ivf_private.h"
 
 static int by_slot(const void *a, const void *b)
 {
@@ -86,6 +86,103 @@ static uint32_t count_reached(const struct vex_graph *graph)
     return r.linked;
 }
 
+/* ---- posting lists ---- */
+
+/* What stands in the lists so far. */
+struct standing {
+    const struct vex_graph *graph;
+    const struct vex_ivf *ivf;
+    uint64_t *seen; /* a bit a slot of the lists */
+    uint32_t slots, chunks;
+};
+
+/* A linked slot that knows that it stands there, and stands nowhere else. */
+static int check_standing(struct standing *s, uint32_t list, uint32_t slot, struct vex_err *err)
+{
+    uint32_t own;
+
+    if (slot >= s->ivf->slots || !vex_graph_has(s->graph, slot))
+        return vex_err_set(err, VEX_ECORRUPT, "graph: slot %u of posting list %u is not linked", slot, list);
+    own = atomic_load_explicit(&s->ivf->list_of[slot], memory_order_relaxed);
+    if (own != list + 1)
+        return vex_err_set(err, VEX_ECORRUPT, "graph: slot %u is said to be in posting list %d, not in %u",
+                           slot, (int)own - 1, list);
+    if (graph_bit(s->seen, slot))
+        return vex_err_set(err, VEX_ECORRUPT, "graph: slot %u is twice in posting list %u", slot, list);
+    s->seen[slot / 64] |= UINT64_C(1) << (slot % 64);
+    s->slots++;
+    return 0;
+}
+
+/* All chunks but the last one are full. *holes: counted. */
+static int check_chunk(struct standing *s, uint32_t list, uint32_t at, uint32_t *holes, struct vex_err *err)
+{
+    const struct ivf_chunk *chunk;
+    uint32_t used, next;
+    int ret = 0;
+
+    if (at >= s->ivf->chunk_count || at >= atomic_load_explicit(&s->ivf->chunks_used, memory_order_relaxed) ||
+        ++s->chunks >= s->ivf->chunk_count)
+        return vex_err_set(err, VEX_ECORRUPT, "graph: posting list %u leads to chunk %u", list, at);
+    chunk = ivf_chunk(s->ivf, at);
+    used = atomic_load_explicit(&chunk->used, memory_order_relaxed);
+    next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
+    if (used > IVF_CHUNK_SLOTS || (used < IVF_CHUNK_SLOTS && next != IVF_NO_CHUNK))
+        return vex_err_set(err, VEX_ECORRUPT, "graph: %u slots in chunk %u of posting list %u", used, at,
+                           list);
+    for (uint32_t i = 0; i < used && ret == 0; i++) {
+        uint32_t slot = atomic_load_explicit(&chunk->slots[i], memory_order_relaxed);
+        if (slot == NO_SLOT)
+            ++*holes;
+        else
+            ret = check_standing(s, list, slot, err);
+    }
+    return ret;
+}
+
+static int check_list(struct standing *s, uint32_t list, struct vex_err *err)
+{
+    const struct ivf_list *head = &s->ivf->heads[list];
+    uint32_t at = atomic_load_explicit(&head->first, memory_order_relaxed), last = IVF_NO_CHUNK, holes = 0;
+
+    while (at != IVF_NO_CHUNK) {
+        int ret = check_chunk(s, list, at, &holes, err);
+        if (ret != 0)
+            return ret;
+        last = at;
+        at = atomic_load_explicit(&ivf_chunk(s->ivf, at)->next, memory_order_relaxed);
+    }
+    if (last != atomic_load_explicit(&head->last, memory_order_relaxed) ||
+        atomic_load_explicit(&head->lock, memory_order_relaxed) != 0)
+        return vex_err_set(err, VEX_ECORRUPT, "graph: the head of posting list %u is wrong", list);
+    if (holes != atomic_load_explicit(&head->holes, memory_order_relaxed))
+        return vex_err_set(err, VEX_ECORRUPT,
+                           "graph: posting list %u has %u holes, not as many as are counted", list, holes);
+    return 0;
+}
+
+/* Nothing but linked slots stands in the lists, and each once; `complete`: all of them do. */
+static int check_lists(const struct vex_graph *graph, const struct vex_ivf *ivf, bool complete,
+                       struct vex_err *err)
+{
+    struct standing s = {.graph = graph, .ivf = ivf};
+    int ret = 0;
+
+    if (ivf == NULL)
+        return 0;
+    s.seen = vex_mem_zalloc(((size_t)ivf->slots / 64 + 1) * sizeof *s.seen);
+    for (uint32_t list = 0; list < ivf->lists && ret == 0; list++)
+        ret = check_list(&s, list, err);
+    for (uint32_t slot = 0; slot < ivf->slots && ret == 0; slot++) /* whoever stands in one was seen */
+        if (!graph_bit(s.seen, slot) && atomic_load_explicit(&ivf->list_of[slot], memory_order_relaxed) != 0)
+            ret = vex_err_set(err, VEX_ECORRUPT, "graph: slot %u is in no posting list", slot);
+    if (ret == 0 && complete && s.slots != vex_graph_count(graph))
+        ret = vex_err_set(err, VEX_ECORRUPT, "graph: %u slots in posting lists, of %u", s.slots,
+                          vex_graph_count(graph));
+    vex_mem_free(s.seen);
+    return ret;
+}
+
 int vex_graph_check(const struct vex_graph *graph, uint32_t lost_max, struct vex_err *err)
 {
     uint32_t linked = 0, reached;
@@ -101,6 +198,10 @@ int vex_graph_check(const struct vex_graph *graph, uint32_t lost_max, struct vex
                           vex_graph_count(graph));
     if (ret == 0)
         ret = check_entries(graph, err);
+    if (ret == 0)
+        ret = check_lists(graph, vex_graph_lists(graph), true, err);
+    if (ret == 0)
+        ret = check_lists(graph, atomic_load_explicit(&graph->ivf_next, memory_order_acquire), false, err);
     if (ret != 0)
         return ret;
     reached = count_reached(graph);

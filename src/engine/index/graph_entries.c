@@ -7,13 +7,11 @@
 #include "base/mem.h"
 #include "engine/index/graph_private.h"
 
-#define ENTRIES_MAX 4096u
-#define ENTRY_STEP  48u  /* one entry for so many slots, until there are ENTRIES_MAX */
-#define GROUPED     128u /* entries from which groups pay */
-#define PROBES      6u   /* groups looked at */
-#define GROUPS_MAX  128u
+#define ENTRY_STEP 48u  /* one entry for so many slots, until there are GRAPH_ENTRIES_MAX */
+#define GROUPED    128u /* entries from which groups pay */
+#define PROBES     6u   /* groups looked at */
 
-static struct graph_entries *entries_new(uint32_t count, uint32_t groups, size_t stride)
+struct graph_entries *graph_entries_new(uint32_t count, uint32_t groups, size_t stride)
 {
     struct graph_entries *entries = VEX_NEW(struct graph_entries);
 
@@ -37,8 +35,7 @@ void graph_entries_free(struct graph_entries *entries)
     }
 }
 
-/* Linked slots out of evenly spread runs, at most `most`. */
-static uint32_t draw_sample(const struct vex_graph *graph, uint32_t count, uint32_t most, uint32_t *ret)
+uint32_t graph_draw_sample(const struct vex_graph *graph, uint32_t count, uint32_t most, uint32_t *ret)
 {
     uint64_t random = UINT64_C(0x9e3779b97f4a7c15) ^ count, seen = 0, next;
     uint32_t found = 0;
@@ -103,7 +100,7 @@ static void fill(const struct vex_graph *graph, struct graph_entries *entries, u
 static void arrange(const struct vex_graph *graph, struct graph_entries *entries, const uint32_t *sample,
                     const uint8_t *group)
 {
-    uint32_t at[GROUPS_MAX] = {0}, count = entries->count, groups = entries->groups;
+    uint32_t at[GRAPH_GROUPS_MAX] = {0}, count = entries->count, groups = entries->groups;
 
     for (uint32_t i = 0; i < count; i++)
         entries->begins[group[i] + 1]++;
@@ -127,19 +124,19 @@ static void bound(struct vex_graph *graph, uint32_t count)
 /* With the lock. */
 static void renew(struct vex_graph *graph, uint32_t count)
 {
-    uint32_t sample[ENTRIES_MAX], want = count / ENTRY_STEP + 1, groups = 1;
-    uint8_t group[ENTRIES_MAX] = {0};
+    uint32_t sample[GRAPH_ENTRIES_MAX], want = count / ENTRY_STEP + 1, groups = 1;
+    uint8_t group[GRAPH_ENTRIES_MAX] = {0};
     struct graph_entries *entries;
 
     bound(graph, count);
-    want = draw_sample(graph, count, want < ENTRIES_MAX ? want : ENTRIES_MAX, sample);
+    want = graph_draw_sample(graph, count, want < GRAPH_ENTRIES_MAX ? want : GRAPH_ENTRIES_MAX, sample);
     if (want == 0)
         return;
-    while (want >= GROUPED && groups * groups < 2 * want && groups < GROUPS_MAX)
+    while (want >= GROUPED && groups * groups < 2 * want && groups < GRAPH_GROUPS_MAX)
         groups *= 2;
     if (groups > 1)
         assign(graph, sample, want, groups, group);
-    entries = entries_new(want, groups, graph->codes.stride);
+    entries = graph_entries_new(want, groups, graph->codes.stride);
     arrange(graph, entries, sample, group);
     entries->older = atomic_load_explicit(&graph->entries, memory_order_relaxed);
     atomic_store_explicit(&graph->entries, entries, memory_order_release);

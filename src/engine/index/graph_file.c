@@ -1,8 +1,9 @@
 /* Image of a graph in a file.
  *
  * Format    Head: magic, version u32, CRC-32C u32 of what follows of the head; its length, dimensions, distance, m, ef_construct, degree,
- *           slots, count, stride of a code, CRC-32C of the body (u32 each); mark u64; 32 bytes of zeros, for parameters to come; the
- *           codec (vex_codes_save); bitmap of linked slots (u64 each).
+ *           slots, count, stride of a code, CRC-32C of the body (u32 each); mark u64; torn u32; 28 bytes of zeros, for parameters
+ *           to come; the codec (vex_codes_save); bitmap of linked slots (u64 each); entries (graph_entries_save). Version 2 has no
+ *           entries, and zeros for torn.
  *           Body, on page borders: codes, links, each padded with zeros to a whole page. Little-endian.
  * Order     The head is written last: a file without a right one is no graph.
  * Trust     The head is checked wholly. Codes and links are not: walks tolerate any bytes (vex_graph_verify finds damage). */
@@ -14,18 +15,19 @@
 #include "engine/index/graph_private.h"
 
 #define MAGIC      "VEXGRAPH"
-#define VERSION    2u
+#define VERSION    3u
+#define OLD        2u /* entries are drawn anew */
 #define PAGE       ((size_t)4096)
 #define PIECE      ((size_t)1 << 20)
 #define SYNC_EVERY ((size_t)32 << 20) /* no long sync at the end that all others wait behind */
 #define FIELDS     10
-#define SPARE      32
-#define HEAD_BARE  (16 + FIELDS * sizeof(uint32_t) + sizeof(uint64_t) + SPARE)
+#define SPARE      28
+#define HEAD_BARE  (16 + FIELDS * sizeof(uint32_t) + sizeof(uint64_t) + sizeof(uint32_t) + SPARE)
 #define SUM_FROM   16 /* where the part of the head begins that its sum is of */
 #define STRIDE_MAX ((uint32_t)1 << 20)
 
 struct shape {
-    uint32_t head, degree, slots, count, stride, body_sum;
+    uint32_t version, head, degree, slots, count, stride, body_sum;
     size_t codes, links; /* lengths in the file, whole pages */
 };
 
@@ -43,6 +45,12 @@ static void measure(struct shape *shape)
 static int failed(struct vex_err *err, int64_t code, const char *what)
 {
     return vex_err_set(err, vex_err_errno((int)-code), "graph file: %s failed", what);
+}
+
+/* Of the head; that of one version is none of another. */
+static uint32_t head_sum(uint32_t version, const char *head, size_t len)
+{
+    return vex_crc32c(version == OLD ? 0 : version, head + SUM_FROM, len - SUM_FROM);
 }
 
 /* ---- saving ---- */
@@ -68,7 +76,8 @@ static void add_linked(const struct vex_graph *graph, struct shape *shape, struc
     }
 }
 
-static void write_fields(const struct vex_graph *graph, const struct shape *shape, uint64_t mark, char *head)
+static void write_fields(const struct vex_graph *graph, const struct shape *shape, uint64_t mark,
+                         uint32_t torn, char *head)
 {
     const uint32_t version = VERSION, fields[FIELDS] = {shape->head,
                                                         graph->params.dimensions,
@@ -85,10 +94,11 @@ static void write_fields(const struct vex_graph *graph, const struct shape *shap
     memcpy(head + 8, &version, sizeof version);
     memcpy(head + SUM_FROM, fields, sizeof fields);
     memcpy(head + SUM_FROM + sizeof fields, &mark, sizeof mark);
+    memcpy(head + SUM_FROM + sizeof fields + sizeof mark, &torn, sizeof torn);
 }
 
-struct vex_graph_saver *vex_graph_saver_new(const struct vex_graph *graph, uint64_t mark, struct vex_io *io,
-                                            struct vex_file *file)
+struct vex_graph_saver *vex_graph_saver_new(const struct vex_graph *graph, uint64_t mark, uint32_t torn,
+                                            struct vex_io *io, struct vex_file *file)
 {
     struct vex_graph_saver *saver = VEX_NEW(struct vex_graph_saver);
     struct vex_buf *head = &saver->head;
@@ -105,13 +115,14 @@ struct vex_graph_saver *vex_graph_saver_new(const struct vex_graph *graph, uint6
     head->len = HEAD_BARE;
     vex_codes_save(&graph->codes, head);
     add_linked(graph, &saver->shape, head);
+    graph_entries_save(graph, head);
     len = pages(head->len);
     vex_buf_reserve(head, len - head->len);
     memset(head->ptr + head->len, 0, len - head->len);
     head->len = len;
     saver->shape.head = (uint32_t)len;
     measure(&saver->shape);
-    write_fields(graph, &saver->shape, mark, head->ptr);
+    write_fields(graph, &saver->shape, mark, torn, head->ptr);
     return saver;
 }
 
@@ -158,7 +169,7 @@ static int put_head(struct vex_graph_saver *saver)
     int code;
 
     memcpy(head + SUM_FROM + (FIELDS - 1) * sizeof(uint32_t), &saver->shape.body_sum, sizeof(uint32_t));
-    sum = vex_crc32c(0, head + SUM_FROM, saver->head.len - SUM_FROM);
+    sum = head_sum(VERSION, head, saver->head.len);
     memcpy(head + 12, &sum, sizeof sum);
     code = saver->io->ops->datasync(saver->io, saver->file);
     if (code == 0)
@@ -190,7 +201,7 @@ int vex_graph_saver_put(struct vex_graph_saver *saver, bool *ret_done, struct ve
 int vex_graph_save(const struct vex_graph *graph, struct vex_io *io, struct vex_file *file,
                    struct vex_err *err)
 {
-    struct vex_graph_saver *saver = vex_graph_saver_new(graph, 0, io, file);
+    struct vex_graph_saver *saver = vex_graph_saver_new(graph, 0, 0, io, file);
     bool done = false;
     int ret = 0;
 
@@ -231,8 +242,11 @@ static int read_bare(struct vex_io *io, struct vex_file *file, struct shape *sha
 
     if (ret != 0)
         return ret;
-    if (memcmp(vex_cursor_bytes(&c, 8), MAGIC, 8) != 0 || vex_cursor_u32(&c) != VERSION)
-        return damaged(err, "it is none, or of another version");
+    if (memcmp(vex_cursor_bytes(&c, 8), MAGIC, 8) != 0)
+        return damaged(err, "it is none");
+    shape->version = vex_cursor_u32(&c);
+    if (shape->version != VERSION && shape->version != OLD)
+        return damaged(err, "it is of another version");
     (void)vex_cursor_u32(&c);
     shape->head = vex_cursor_u32(&c);
     label->params.dimensions = vex_cursor_u32(&c);
@@ -245,6 +259,7 @@ static int read_bare(struct vex_io *io, struct vex_file *file, struct shape *sha
     shape->stride = vex_cursor_u32(&c);
     shape->body_sum = vex_cursor_u32(&c);
     label->mark = vex_cursor_u64(&c);
+    label->torn = vex_cursor_u32(&c);
     if (label->params.dimensions == 0 || label->params.dimensions > VEX_DIM_MAX ||
         distance >= VEX_DISTANCE_COUNT || shape->degree == 0 || shape->degree > 2 * VEX_GRAPH_M_MAX ||
         shape->slots % 64 != 0 || shape->slots > UINT32_MAX / 2 || shape->count > shape->slots ||
@@ -274,7 +289,7 @@ static int read_head(struct vex_io *io, struct vex_file *file, struct shape *sha
     code = read_whole(io, file, head, shape->head, 0, err);
     if (code == 0) {
         memcpy(&sum, head + 12, sizeof sum);
-        if (vex_crc32c(0, head + SUM_FROM, shape->head - SUM_FROM) != sum)
+        if (head_sum(shape->version, head, shape->head) != sum)
             code = damaged(err, "the sum of its head is wrong");
     }
     if (code == 0) {
@@ -300,34 +315,46 @@ int vex_graph_peek(struct vex_io *io, struct vex_file *file, struct vex_graph_la
 }
 
 /* Codec and bits out of the head. */
-static int take_head(struct vex_graph *graph, const struct shape *shape, const char *head,
+static int take_head(struct vex_graph *graph, const struct shape *shape, struct vex_cursor *c,
                      struct vex_err *err)
 {
-    struct vex_cursor c = vex_cursor(head, shape->head);
     uint32_t count = 0;
 
-    (void)vex_cursor_bytes(&c, HEAD_BARE);
-    if (!vex_codes_load(&graph->codes, &c) && shape->count > 0)
+    (void)vex_cursor_bytes(c, HEAD_BARE);
+    if (!vex_codes_load(&graph->codes, c) && shape->count > 0)
         return damaged(err, "its codes have no scale");
     for (uint32_t w = 0; w < shape->slots / 64; w++) {
-        uint64_t bits = vex_cursor_u64(&c);
+        uint64_t bits = vex_cursor_u64(c);
         atomic_init(&graph->linked[w], bits);
         count += (uint32_t)__builtin_popcountll(bits);
     }
-    if (c.bad || vex_cursor_left(&c) >= PAGE)
+    if (c->bad)
         return damaged(err, "its head is of another codec");
     return count == shape->count ? 0 : damaged(err, "its count is wrong");
+}
+
+/* Entries, which ask for the codes; then nothing is left of the head. */
+static int take_entries(struct vex_graph *graph, const struct shape *shape, struct vex_cursor *c,
+                        struct vex_err *err)
+{
+    if (shape->version != OLD && !graph_entries_load(graph, c))
+        return damaged(err, "its entries can't be");
+    if (vex_cursor_left(c) >= PAGE)
+        return damaged(err, "its head is of another codec");
+    graph_entries_follow(graph, shape->count);
+    return 0;
 }
 
 static int fill(struct vex_graph *graph, const struct shape *shape, const char *head, struct vex_io *io,
                 struct vex_file *file, struct vex_err *err)
 {
+    struct vex_cursor c = vex_cursor(head, shape->head);
     int ret;
 
     graph->slots = shape->slots;
     graph->locks = shape->slots > 0 ? vex_mem_zalloc(shape->slots) : NULL;
     graph->linked = shape->slots > 0 ? vex_mem_zalloc(shape->slots / 8) : NULL;
-    ret = take_head(graph, shape, head, err);
+    ret = take_head(graph, shape, &c, err);
     if (ret != 0)
         return ret;
     if (!vex_huge_map(&graph->code_memory, io, file, shape->head, (size_t)shape->slots * shape->stride) ||
@@ -335,8 +362,7 @@ static int fill(struct vex_graph *graph, const struct shape *shape, const char *
                       (size_t)shape->slots * shape->degree * sizeof(uint32_t)))
         return vex_err_set(err, VEX_ENO_MEMORY, "graph file: it can't be mapped");
     atomic_store_explicit(&graph->count, shape->count, memory_order_relaxed);
-    graph_entries_follow(graph, shape->count);
-    return 0;
+    return take_entries(graph, shape, &c, err);
 }
 
 int vex_graph_load(const struct vex_graph_params *params, struct vex_io *io, struct vex_file *file,
@@ -406,6 +432,50 @@ int vex_graph_verify(struct vex_io *io, struct vex_file *file, struct vex_err *e
     while (ret == 0 && !done)
         ret = vex_graph_verify_piece(io, file, &verifier, &done, err);
     return ret;
+}
+
+/* ---- pages ---- */
+
+int vex_graph_remap_take(struct vex_io *io, struct vex_file *file, struct vex_graph_remap *remap,
+                         struct vex_err *err)
+{
+    struct vex_graph_label label = {0};
+    struct shape shape;
+    int ret = read_bare(io, file, &shape, &label, err);
+    uint64_t end;
+
+    remap->len = 0;
+    if (ret != 0)
+        return ret;
+    remap->stride = shape.stride;
+    remap->degree = shape.degree;
+    remap->links = remap->at >= shape.codes;
+    remap->from = remap->links ? remap->at - shape.codes : remap->at;
+    remap->offset = shape.head + remap->at;
+    end = remap->links ? shape.links : shape.codes;
+    if (remap->from >= end)
+        return 0;
+    if (remap->bytes == NULL)
+        remap->bytes = vex_mem_alloc(VEX_HUGE_PIECE);
+    remap->len = end - remap->from < VEX_HUGE_PIECE ? (size_t)(end - remap->from) : VEX_HUGE_PIECE;
+    return read_whole(io, file, remap->bytes, remap->len, remap->offset, err);
+}
+
+bool vex_graph_remap_put(struct vex_graph *graph, struct vex_io *io, struct vex_file *file,
+                         struct vex_graph_remap *remap)
+{
+    struct vex_huge *memory = remap->links ? &graph->link_memory : &graph->code_memory;
+
+    if (remap->len == 0 || remap->stride != graph->codes.stride || remap->degree != graph->degree)
+        return false;
+    remap->at += remap->len;
+    return vex_huge_remap(memory, remap->from, remap->bytes, remap->len, io, file, remap->offset);
+}
+
+void vex_graph_remap_done(struct vex_graph_remap *remap)
+{
+    vex_mem_free(remap->bytes);
+    remap->bytes = NULL;
 }
 
 uint64_t vex_graph_linked_word(const struct vex_graph *graph, uint32_t word)

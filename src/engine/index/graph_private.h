@@ -35,6 +35,9 @@ struct vex_graph {
     struct graph_entries *_Atomic entries;      /* NULL: nothing is linked */
     _Atomic uint32_t entries_low, entries_high; /* counts of linked slots that call for another table */
     pthread_mutex_t entry_lock;                 /* changing entries */
+
+    /* NULL: none. The one that serves, the one that is being built, those that readers may be in still. */
+    struct vex_ivf *_Atomic ivf, *_Atomic ivf_next, *_Atomic ivf_old;
 };
 
 static inline uint8_t *graph_code(const struct vex_graph *graph, uint32_t slot)
@@ -200,14 +203,29 @@ void graph_detach(struct vex_graph *graph, struct graph_scratch *s, uint32_t slo
 
 /* ---- entries (graph_entries.c) ---- */
 
+/* Linked slots out of evenly spread runs of the `count` there are, at most `most`. */
+uint32_t graph_draw_sample(const struct vex_graph *graph, uint32_t count, uint32_t most, uint32_t *ret);
 /* The number of linked slots has changed. */
 void graph_entries_follow(struct vex_graph *graph, uint32_t count);
 /* A slot is no entry any more. */
 void graph_entries_remove(struct vex_graph *graph, uint32_t slot);
+#define GRAPH_ENTRIES_MAX 4096u
+#define GRAPH_GROUPS_MAX  128u
+struct graph_entries *graph_entries_new(uint32_t count, uint32_t groups, size_t stride);
 void graph_entries_free(struct graph_entries *entries); /* and older ones */
 
 /* The nearest entries, at most `most` (of them only those in `allow` when it is given); *ret_scored codes were compared. */
 uint32_t graph_entries_nearest(const struct vex_graph *graph, const uint8_t *query, const uint64_t *allow,
                                uint32_t most, struct vex_graph_hit *ret, uint64_t *ret_scored);
+
+/* The table in the head of an image (graph_entries_file.c); the one that is read takes the place of none. False: it can't be one. */
+void graph_entries_save(const struct vex_graph *graph, struct vex_buf *out);
+bool graph_entries_load(struct vex_graph *graph, struct vex_cursor *c);
+
+/* ---- posting lists (ivf.c) ---- */
+
+/* A slot was linked; was taken out. */
+void graph_lists_add(struct vex_graph *graph, uint32_t slot);
+void graph_lists_remove(struct vex_graph *graph, uint32_t slot);
 
 #endif

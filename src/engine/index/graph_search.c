@@ -1,68 +1,29 @@
 /* Walks: the beam is one sorted array; the nearest entry that was not expanded yet is expanded, until there is none.
  *
- * Beam       distance << 33 | slot << 1 | expanded: entries compare by distance.
  * Memory     is what a walk waits for, so comparing stays behind: while the codes of a node's unseen neighbours are on their way, the
  *            next nodes are expanded. Some of them the comparison would have put off; nearly all would come up anyway. The links
  *            of what enters the beam are prefetched then.
- * Branches   that can't be foreseen are few: unseen neighbours, near ones and places in the beam are found by conditional moves. */
-#include <string.h>
+ * Branches   that can't be foreseen are few: unseen neighbours are found by conditional moves, as near ones are (graph_beam.h). */
+#include "engine/index/graph_beam.h"
 
-#include "engine/index/graph_private.h"
-
-#define STARTS     8u     /* entries that a walk begins at */
-#define BRIDGES    2u     /* of them not allowed ones, when it goes through allowed slots only */
-#define DRAWS      32u    /* allowed slots drawn to begin at */
-#define LOOKS      512u   /* words of the bitmap looked at for that */
-#define AHEAD      32768u /* bytes of codes on their way, of one node */
-#define NEAR       32u    /* entries that tell how much of a neighbourhood is allowed */
-#define FEW_OTHERS 5u  /* one neighbour in so many that is not allowed: there are ways enough without them */
-#define BEHIND     2u  /* nodes expanded before one's neighbours are compared */
-#define CHUNK      16u /* codes compared before any is offered to the beam */
+#define STARTS     8u   /* entries that a walk begins at */
+#define BRIDGES    2u   /* of them not allowed ones, when it goes through allowed slots only */
+#define DRAWS      32u  /* allowed slots drawn to begin at */
+#define LOOKS      512u /* words of the bitmap looked at for that */
+#define FEW_OTHERS 5u   /* one neighbour in so many that is not allowed: there are ways enough without them */
+#define BEHIND     2u   /* nodes expanded before one's neighbours are compared */
 
 /* Slots about to be compared: some of the scratch's touched ones. */
 struct batch {
     uint32_t begin, count;
 };
 
-static inline uint64_t beam_entry(uint32_t distance, uint32_t slot)
-{
-    return (uint64_t)distance << 33 | (uint64_t)slot << 1;
-}
-
-/* Puts an entry into the beam; its place, or ef when it is too far away. */
-static inline uint32_t offer(struct graph_scratch *s, uint32_t ef, uint64_t entry)
-{
-    uint64_t *low = s->beam;
-    uint32_t count = s->beam_count, place;
-
-    if (count == ef) {
-        if (entry >= s->beam[ef - 1])
-            return ef;
-        count--;
-    }
-    for (uint32_t rest = count; rest > 0;) {
-        uint32_t half = (rest + 1) / 2; /* a conditional move, no branch: the outcome can't be predicted */
-        low += low[half - 1] < entry ? half : 0;
-        rest -= half;
-    }
-    place = (uint32_t)(low - s->beam);
-    memmove(low + 1, low, (count - place) * sizeof *low);
-    *low = entry;
-    s->beam_count = count + 1;
-    return place;
-}
-
-static inline uint32_t codes_ahead(const struct vex_graph *graph)
-{
-    return AHEAD / graph->codes.stride + 4;
-}
-
 /* The touched slots from `begin` on, their codes sent for. */
 static inline struct batch batch_from(const struct vex_graph *graph, const struct graph_scratch *s,
                                       uint32_t begin)
 {
     struct batch batch = {begin, s->touched_count - begin};
-    uint32_t ahead = codes_ahead(graph);
+    uint32_t ahead = graph_codes_ahead(graph);
 
     for (uint32_t i = 0; i < batch.count && i < ahead; i++)
         graph_prefetch(graph_code(graph, s->touched[begin + i]), graph->codes.stride);
@@ -128,42 +89,22 @@ static struct batch gather_through(const struct vex_graph *graph, struct graph_s
     return batch_from(graph, s, begin);
 }
 
-/* Beam entries of those of `count` slots that are nearer than `worst`. */
-static inline uint32_t find_near(const struct vex_graph *graph, const uint8_t *query, const uint32_t *slots,
-                                 uint32_t count, uint64_t worst, uint64_t ret[CHUNK])
-{
-    uint32_t near = 0;
-
-    for (uint32_t i = 0; i < count; i += 4) {
-        uint32_t distances[4];
-        const uint8_t *codes[4];
-        for (uint32_t j = 0; j < 4; j++)
-            codes[j] = graph_code(graph, slots[i + j < count ? i + j : count - 1]);
-        graph->codes.kernels.four(query, codes, graph->codes.stride, distances);
-        for (uint32_t j = 0; j < 4 && i + j < count; j++) {
-            ret[near] = beam_entry(distances[j], slots[i + j]);
-            near += ret[near] < worst;
-        }
-    }
-    return near;
-}
-
 /* Compares the batch and offers it to the beam; the nearest place taken. */
 static inline uint32_t compare(const struct vex_graph *graph, struct graph_scratch *s, const uint8_t *query,
                                struct batch batch, uint32_t ef)
 {
-    uint32_t nearest = ef, ahead = codes_ahead(graph);
+    uint32_t nearest = ef, ahead = graph_codes_ahead(graph);
     const uint32_t *slots =
         batch.count > 0 ? s->touched + batch.begin : NULL; /* nothing touched yet: no array */
 
-    for (uint32_t i = 0; i < batch.count; i += CHUNK) {
-        uint64_t entries[CHUNK], worst = s->beam_count == ef ? s->beam[ef - 1] : UINT64_MAX;
-        uint32_t count = batch.count - i < CHUNK ? batch.count - i : CHUNK, near;
-        for (uint32_t j = i + ahead; j < batch.count && j < i + ahead + CHUNK; j++)
+    for (uint32_t i = 0; i < batch.count; i += GRAPH_CHUNK) {
+        uint64_t entries[GRAPH_CHUNK], worst = s->beam_count == ef ? s->beam[ef - 1] : UINT64_MAX;
+        uint32_t count = batch.count - i < GRAPH_CHUNK ? batch.count - i : GRAPH_CHUNK, near;
+        for (uint32_t j = i + ahead; j < batch.count && j < i + ahead + GRAPH_CHUNK; j++)
             graph_prefetch(graph_code(graph, slots[j]), graph->codes.stride);
-        near = find_near(graph, query, slots + i, count, worst, entries);
+        near = beam_find_near(graph, query, slots + i, count, worst, entries);
         for (uint32_t j = 0; j < near; j++) {
-            uint32_t place = offer(s, ef, entries[j]);
+            uint32_t place = beam_offer(s, ef, entries[j]);
             if (place == ef)
                 continue;
             graph_prefetch((const void *)graph_links(graph, graph_beam_slot(entries[j])),
@@ -206,7 +147,7 @@ static uint64_t begin(const struct vex_graph *graph, struct graph_scratch *s, co
     for (uint32_t i = 0; i < count; i++) {
         if (!graph_visit(s, starts[i].slot))
             continue;
-        offer(s, ef, beam_entry(starts[i].distance, starts[i].slot));
+        beam_offer(s, ef, beam_entry(starts[i].distance, starts[i].slot));
         graph_prefetch((const void *)graph_links(graph, starts[i].slot), graph->degree * sizeof(uint32_t));
     }
     seeds = s->touched_count;
@@ -300,14 +241,14 @@ double vex_graph_allowed_near(const struct vex_graph *graph, const float *query,
                               size_t words)
 {
     struct graph_scratch *s = graph_scratch(graph, 1);
-    struct vex_graph_hit near[NEAR];
+    struct vex_graph_hit near[VEX_GRAPH_NEAR];
     uint32_t count, allowed = 0;
     uint64_t scored;
 
     if (!vex_graph_trained(graph))
         return 0;
     vex_codes_query(&graph->codes, graph_scratch_unit(graph, s, query), s->query);
-    count = graph_entries_nearest(graph, s->query, NULL, NEAR, near, &scored);
+    count = graph_entries_nearest(graph, s->query, NULL, VEX_GRAPH_NEAR, near, &scored);
     for (uint32_t i = 0; i < count; i++)
         allowed += near[i].slot / 64 < words && graph_bit(allow, near[i].slot);
     return count > 0 ? (double)allowed / count : 0;
@@ -322,7 +263,7 @@ void vex_graph_score(const struct vex_graph *graph, const float *query, const ui
                      struct vex_graph_hit *ret)
 {
     struct graph_scratch *s = graph_scratch(graph, 1);
-    uint32_t ahead = AHEAD / graph->codes.stride + 4;
+    uint32_t ahead = graph_codes_ahead(graph);
 
     vex_codes_query(&graph->codes, graph_scratch_unit(graph, s, query), s->query);
     for (uint32_t i = 0; i < count; i++) {

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_PAGE VEX_HUGE_PIECE
 #define LEAST     ((size_t)64 << 20) /* address space only */
 #define GROWS     8                  /* reserved beyond what is wanted now */
 #define STEP      ((size_t)64 << 10)
@@ -108,24 +108,78 @@ bool vex_huge_map(struct vex_huge *huge, struct vex_io *io, struct vex_file *fil
     return true;
 }
 
-bool vex_huge_settle(struct vex_huge *huge)
+/* A piece that was made ready elsewhere takes its place, which readers see at once. */
+static bool put_piece(char *piece, size_t size, char *at)
 {
-    char *at = huge->base + huge->settled, *page;
+    if (mremap(piece, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED) {
+        munmap(piece, HUGE_PAGE);
+        return false;
+    }
+    if (size < HUGE_PAGE)
+        munmap(piece + size, HUGE_PAGE - size);
+    return true;
+}
+
+char *vex_huge_spare(void)
+{
+    char *page = reserve(HUGE_PAGE);
+
+    if (page == NULL)
+        return NULL;
+    if (!open_up(page, 0, HUGE_PAGE)) {
+        munmap(page, HUGE_PAGE);
+        return NULL;
+    }
+    memset(page, 0, HUGE_PAGE); /* with ordinary pages all of them have to be there */
+    return page;
+}
+
+void vex_huge_spare_free(char *spare)
+{
+    if (spare != NULL)
+        munmap(spare, HUGE_PAGE);
+}
+
+bool vex_huge_settle(struct vex_huge *huge, char **spare)
+{
+    char *at = huge->base + huge->settled, *page = *spare;
     size_t size = huge->mapped - huge->settled < HUGE_PAGE ? huge->mapped - huge->settled : HUGE_PAGE;
 
     if (huge->settled >= huge->mapped)
         return false;
-    page = reserve(HUGE_PAGE);
+    *spare = NULL;
+    page = page != NULL ? page : vex_huge_spare();
     if (page == NULL)
         return false;
-    if (!open_up(page, 0, size) ||
-        (memcpy(page, at, size), mremap(page, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at)) == MAP_FAILED) {
-        munmap(page, HUGE_PAGE);
+    memcpy(page, at, size);
+    if (!put_piece(page, size, at))
+        return false;
+    huge->settled += size;
+    return true;
+}
+
+bool vex_huge_remap(struct vex_huge *huge, size_t at, const char *bytes, size_t size, struct vex_io *io,
+                    struct vex_file *file, uint64_t offset)
+{
+    char *there = huge->base + at, *piece;
+
+    if (at % HUGE_PAGE != 0 || size % FILE_PAGE != 0 || size > HUGE_PAGE || at > huge->size ||
+        size > huge->size - at)
+        return false;
+    piece = reserve(HUGE_PAGE);
+    if (piece == NULL)
+        return false;
+    if (io->ops->map(io, file, offset, size, piece, false) != 0) {
+        munmap(piece, HUGE_PAGE);
         return false;
     }
-    if (size < HUGE_PAGE)
-        munmap(page + size, HUGE_PAGE - size);
-    huge->settled += size;
+    for (size_t page = 0; page < size; page += FILE_PAGE)
+        if (memcmp(there + page, bytes + page, FILE_PAGE) != 0)
+            memcpy(piece + page, there + page, FILE_PAGE);
+    if (!put_piece(piece, size, there))
+        return false;
+    huge->settled = at < huge->settled ? at : huge->settled;
+    huge->mapped = at + size > huge->mapped ? at + size : huge->mapped;
     return true;
 }
 

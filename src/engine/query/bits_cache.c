@@ -7,6 +7,7 @@
 #include "engine/query/bits_cache.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <xxhash.h>
 
 #include "base/mem.h"
@@ -30,6 +31,7 @@ static struct {
     pthread_mutex_t lock;
     struct entry *entries[ENTRIES];
     uint64_t bytes, clock;
+    _Atomic uint64_t ids;
     uint64_t asked[ASKED];
 } cache = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -134,6 +136,7 @@ const struct vex_kept_bits *vex_bits_cache_put(const struct vex_bits_key *key, s
                             .hash = hash_of(key),
                             .readers = 1,
                             .bytes = (bits.maybe != NULL ? 2 : 1) * size + key->what.len};
+    entry->bits.id = atomic_fetch_add_explicit(&cache.ids, 1, memory_order_relaxed);
     if (vex_bits_cache_takes(key->slots) && key->what.len <= KEY_MAX)
         insert(entry);
     return &entry->bits;

@@ -15,13 +15,14 @@ struct vex_bits_key {
     uint32_t slots;
     struct vex_str what; /* begins with one of these: */
 };
-enum { VEX_BITS_OF_CONDITION, VEX_BITS_OF_FILTER };
+enum { VEX_BITS_OF_CONDITION, VEX_BITS_OF_FILTER, VEX_BITS_OF_LISTS };
 
 /* Whole words of `slots` bits; what is beyond them is 0. */
 struct vex_kept_bits {
     const uint64_t *sure;
     const uint64_t *maybe; /* NULL: none but those that are sure */
     uint64_t count;        /* whatever who put it in has counted */
+    uint64_t id;           /* the cache's: no other has had it */
 };
 
 /* So many slots may be kept at all. */

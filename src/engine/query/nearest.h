@@ -61,14 +61,16 @@ int vex_nearest_stored(struct vex_read *read, const struct vex_vector_params *pa
 int vex_nearest_average(struct vex_read *read, const struct vex_vector_params *params,
                         const struct vex_nearest *request, struct vex_vector_value *ret);
 
-/* How a graph serves a query; each way gives place to the next when it finds too little. */
+/* How a graph serves a query; each way but lists gives place to the next when it finds too little. */
 enum vex_walk_way {
+    VEX_WALK_LISTS,   /* no walk: candidates in the posting lists nearest to the query, then in others */
     VEX_WALK_ALL,     /* through all nodes */
     VEX_WALK_THROUGH, /* through candidates only */
     VEX_WALK_SCAN     /* no walk: the codes of all candidates, one by one; as good as exact */
 };
 struct vex_walk {
     struct vex_graph_view view;
+    const struct vex_ivf *ivf; /* posting lists, when there are any and a filter asks for them */
     enum vex_walk_way way;
     uint32_t ef;  /* beam of what may be answered; widened by vex_nearest_width */
     double share; /* of the linked ones that are candidates */
@@ -79,9 +81,14 @@ struct vex_walk {
 bool vex_nearest_walk_plan(const struct vex_collection_data *data, const struct vex_vector_params *params,
                            const struct vex_nearest *request, uint64_t want, uint64_t count,
                            struct vex_walk *ret);
-/* Where no candidate is near the query, which a walk through all nodes was planned for: through candidates, or a scan. */
+/* The share of candidates that a walk through all nodes has to reckon with, where they are `near` of what lies near its query. */
+double vex_nearest_share_near(const struct vex_walk *walk, double near);
+/* What becomes of a walk through all nodes where `near` is the part of what lies near the query that are candidates: lists when it is
+ * little; without lists and with none near, a walk through candidates or a scan. */
 enum vex_walk_way vex_nearest_way_beyond(const struct vex_walk *walk, const struct vex_vector_params *params,
-                                         uint64_t want, uint64_t count);
+                                         uint64_t want, uint64_t count, double near);
+/* Posting lists in a row that a search looks through in vain before it ends. */
+uint32_t vex_nearest_patience(const struct vex_walk *walk);
 /* The beam of a walk where so great a share of the nodes are candidates, at most VEX_GRAPH_EF_MAX. */
 uint32_t vex_nearest_width(const struct vex_walk *walk, enum vex_walk_way way, enum vex_distance distance,
                            double share);

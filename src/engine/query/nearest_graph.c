@@ -10,13 +10,14 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "engine/index/ivf.h"
 #include "engine/index/slots.h"
 
-#define NEAR_WEIGHT 0.8  /* of the part that is allowed near the query, against that of all */
-#define TAIL_PIECE  256u /* slots compared at once */
-#define BEAM_PIECE  16u
-#define STEPS_OFF   3.0        /* steps of the 7-bit grid that code distances may be off: 7 deviations */
-#define STEPS_SPAN  (1u << 20) /* a distance of codes, to tell the step from */
+#define RARE_NEAR  4.0  /* times more of them elsewhere */
+#define TAIL_PIECE 256u /* slots compared at once */
+#define BEAM_PIECE 16u
+#define STEPS_OFF  3.0        /* steps of the 7-bit grid that code distances may be off: 7 deviations */
+#define STEPS_SPAN (1u << 20) /* a distance of codes, to tell the step from */
 
 /* Candidates that were not linked when the search began: one of the bitmap's words that have some. */
 struct tail_word {
@@ -33,10 +34,12 @@ struct run {
     struct tail_word *tail; /* ascending */
     size_t tail_words;
     uint64_t tail_count;
-    uint64_t *allow;             /* candidates, as wide as the graph */
-    struct vex_graph_hit *hits;  /* of walks */
-    uint32_t *seeds, seed_count; /* what walks have found */
-    uint32_t *slots, most;       /* to be compared with the originals */
+    uint64_t *allow;                   /* candidates, as wide as the graph */
+    struct vex_graph_hit *hits;        /* of walks */
+    uint32_t *seeds, seed_count;       /* what walks have found */
+    const struct vex_kept_bits *marks; /* of posting lists: kept ones, */
+    uint64_t *own_marks;               /* or made for this search */
+    uint32_t *slots, most;             /* to be compared with the originals */
     float *distances;
 };
 
@@ -49,6 +52,8 @@ static void run_done(struct run *run)
     vex_mem_free(run->seeds);
     vex_mem_free(run->slots);
     vex_mem_free(run->distances);
+    vex_mem_free(run->own_marks);
+    vex_kept_bits_drop(run->marks);
 }
 
 /* Noted before the walk: what is linked while it goes on is answered once all the same. */
@@ -247,6 +252,69 @@ static int walk(struct run *run, enum vex_walk_way way, double share)
     return offer_beam(run, run->hits, run->seed_count, run->slots, run->distances);
 }
 
+/* The posting lists that hold candidates: kept beside what the filter matches. A filter that is asked for once has them only where
+ * candidates are rare near the query: it takes a look at each of them. */
+static int mark_lists(struct run *run, const struct vex_ivf *ivf, const uint64_t **ret)
+{
+    const struct vex_candidates *candidates = run->group->candidates;
+    size_t words = vex_plan_words(candidates->slots);
+    struct {
+        uint64_t kind, bits;
+        struct vex_ivf_state state;
+    } what = {VEX_BITS_OF_LISTS, 0, vex_ivf_state(ivf)};
+    struct vex_bits_key key = {0, vex_ivf_lists(ivf), vex_str((const char *)&what, sizeof what)};
+    uint64_t *marks;
+    bool again;
+
+    *ret = NULL;
+    if (candidates->kept != NULL) {
+        what.bits = candidates->kept->id;
+        run->marks = vex_bits_cache_find(&key, &again);
+    } else if (vex_graph_allowed_near(run->walk->view.graph, run->query->vector.values, candidates->allow,
+                                      words) > run->walk->share / RARE_NEAR) {
+        return 0;
+    }
+    if (run->marks == NULL) {
+        marks = vex_mem_try((vex_ivf_lists(ivf) / 64 + 1) * sizeof *marks);
+        if (marks == NULL)
+            return vex_read_no_memory(run->read);
+        vex_ivf_mark(ivf, candidates->allow, words, marks);
+        if (candidates->kept != NULL)
+            run->marks = vex_bits_cache_put(&key, (struct vex_kept_bits){.sure = marks});
+        if (run->marks == NULL)
+            *ret = run->own_marks = marks;
+    }
+    if (run->marks != NULL)
+        *ret = run->marks->sure;
+    return 0;
+}
+
+/* By lists that were complete after the tail was noted: those of the plan may have been retired since, and follow no more. */
+static int search_lists(struct run *run)
+{
+    const struct vex_candidates *candidates = run->group->candidates;
+    const struct vex_walk *plan = run->walk;
+    const struct vex_ivf *ivf = vex_graph_lists(plan->view.graph);
+    struct vex_ivf_search search = {.query = run->query->vector.values,
+                                    .allow = candidates->allow,
+                                    .words = vex_plan_words(candidates->slots),
+                                    .want = (uint32_t)run->group->want,
+                                    .ef = plan->ef,
+                                    .patience = vex_nearest_patience(plan)};
+    uint32_t count;
+    int code;
+
+    if (ivf == NULL)
+        return 0;
+    code = mark_lists(run, ivf, &search.marks);
+    if (code == 0)
+        code = make_walk_room(run, search.ef);
+    if (code != 0)
+        return code;
+    count = vex_graph_search_lists(plan->view.graph, ivf, &search, run->hits);
+    return offer_beam(run, run->hits, count, run->slots, run->distances);
+}
+
 /* No farther than that, which is a distance of the device. */
 static bool lies_within(enum vex_distance distance, float score, float device_distance)
 {
@@ -295,9 +363,13 @@ static int serve(struct run *run, bool *ret_served)
     if (way == VEX_WALK_ALL && !candidates->all) {
         double near = vex_graph_allowed_near(run->walk->view.graph, run->query->vector.values,
                                              candidates->allow, vex_plan_words(candidates->slots));
-        if (near == 0)
-            way = vex_nearest_way_beyond(run->walk, run->group->params, want, candidates->count);
-        share = NEAR_WEIGHT * near + (1 - NEAR_WEIGHT) * share;
+        way = vex_nearest_way_beyond(run->walk, run->group->params, want, candidates->count, near);
+        share = vex_nearest_share_near(run->walk, near);
+    }
+    if (way == VEX_WALK_LISTS) {
+        code = search_lists(run);
+        *ret_served = run->top.count >= (linked < want ? linked : want);
+        way = VEX_WALK_SCAN;
     }
     for (; way <= VEX_WALK_SCAN && code == 0 && !*ret_served; way++) {
         run->top.count = 0;
