@@ -14,7 +14,7 @@
 #include "engine/index/machine.h"
 #include "engine/query/nearest.h"
 
-#define SCAN_MOST        10000u /* candidates up to which an answer is exact, if it can be helped */
+#define SCAN_MOST        5000u  /* candidates up to which an answer is exact, if it can be helped */
 #define SCAN_PATIENCE    3.0    /* it may cost so many times what another way does */
 #define APART_NS         30.0   /* for an original that doesn't lie next to the one before */
 #define CODES_NEAR       60000u /* codes that stay in a cache; beyond, memory is waited for */
