@@ -25,7 +25,7 @@ WIDTHS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 QUERY, UPSERT, IN_FLIGHT, FILTERED_QUERIES = "/qdrant.Points/Query", "/qdrant.Points/Upsert", 64, 100
 SHARES = (0.001, 0.01, 0.05, 0.1, 0.3, 0.5, 0.9)
 INDEXED_SECONDS = 900
-BACK_SECONDS = 5
+BACK_SECONDS, IDLE_SECONDS = 5, 14
 
 
 def program(name):
@@ -148,14 +148,12 @@ def fill(bench):
     )
 
 
-def memory(bench, peer, searched=False):
+def memory(bench, peer, when="once all is in the graph", rest=BACK_SECONDS):
     """Row 10. peer: resident megabytes of hnswlib with the same vectors, or None. The server gives back what building has left a few
-    seconds after its end; what searches touch of the files stays in its page tables."""
-    if not searched:
-        time.sleep(BACK_SECONDS)
+    seconds after its end; what searches touch of the files stays in its page tables until nobody has searched for ten seconds."""
+    time.sleep(rest)
     status = pathlib.Path(f"/proc/{bench.pid}/status").read_text()
     held, anonymous = rss(bench.pid) / 1e6, int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) / 1e3
-    when = "after searches" if searched else "once all is in the graph"
     what = f"resident {when}, {bench.data.name}, defaults, payloads and two payload indexes"
     report.add(10, what, "MB", held, peer, "hnswlib", floor=1, goal=2)
     if bench.data.count == 1_000_000:
@@ -166,7 +164,8 @@ def memory(bench, peer, searched=False):
 def memory_after(bench, peer, state):
     if not state:  # row 4 was not wanted
         curve(bench, 1)
-    memory(bench, peer, searched=True)
+    memory(bench, peer, "after searches", 0)
+    memory(bench, peer, "after searches and a rest", IDLE_SECONDS)
 
 
 def tiny(bench):
