@@ -278,7 +278,7 @@ static struct seen look(void)
     seen.serve = ivf != NULL;
     if (ivf != NULL)
         seen.state = vex_ivf_state(ivf);
-    for (const struct vex_ivf *at = ivf; at != NULL && at->older != NULL; at = at->older)
+    for (const struct vex_ivf *at = view.graph->ivf_old; at != NULL; at = at->older)
         seen.older++;
     seen.right = vex_graph_check(view.graph, MOST, &err) == 0;
     vex_collection_read_end(collection);

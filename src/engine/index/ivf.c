@@ -70,7 +70,7 @@ void ivf_training_free(struct ivf_training *training)
 void ivf_free(struct vex_ivf *ivf)
 {
     while (ivf != NULL) {
-        struct vex_ivf *older = ivf->older;
+        struct vex_ivf *older = atomic_load_explicit(&ivf->older, memory_order_relaxed);
         ivf_training_free(ivf->training);
         vex_mem_free(ivf->measuring);
         vex_mem_free(ivf->begins);
@@ -89,7 +89,7 @@ uint64_t ivf_bytes(const struct vex_ivf *ivf)
 {
     uint64_t bytes = 0;
 
-    for (; ivf != NULL; ivf = ivf->older)
+    for (; ivf != NULL; ivf = atomic_load_explicit(&ivf->older, memory_order_acquire))
         bytes += sizeof *ivf + ivf->lists * (sizeof *ivf->heads + (uint64_t)ivf->stride) +
                  ivf->slots * sizeof *ivf->list_of + ivf->split * (uint64_t)sizeof(struct ivf_chunk);
     return bytes;

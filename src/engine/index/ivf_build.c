@@ -273,7 +273,8 @@ static void retire(struct vex_graph *graph, struct vex_ivf *ivf)
 {
     if (ivf == NULL)
         return;
-    ivf->older = atomic_load_explicit(&graph->ivf_old, memory_order_relaxed);
+    atomic_store_explicit(&ivf->older, atomic_load_explicit(&graph->ivf_old, memory_order_relaxed),
+                          memory_order_release);
     atomic_store_explicit(&graph->ivf_old, ivf, memory_order_release);
 }
 

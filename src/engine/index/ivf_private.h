@@ -45,7 +45,7 @@ struct ivf_training {
 };
 
 struct vex_ivf {
-    struct vex_ivf *older; /* of those that nobody asks for any more */
+    struct vex_ivf *_Atomic older; /* of those that nobody asks for any more */
     uint64_t id;
     uint32_t stride;
     uint32_t lists, groups;
