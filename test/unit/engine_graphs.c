@@ -32,17 +32,13 @@ static bool alive[POINTS];
 
 static void draw_vector(uint32_t cluster, float *ret)
 {
-    for (uint32_t d = 0; d < DIM; d++)
-        ret[d] = centres[cluster][d] + 12 * kit_noise(&random_state);
+    kit_draw_near(&random_state, centres[cluster], DIM, ret);
 }
 
 static void draw_all(void)
 {
-    for (uint32_t c = 0; c < CLUSTERS; c++)
-        for (uint32_t d = 0; d < DIM; d++)
-            centres[c][d] = 128 + 40 * kit_noise(&random_state); /* bytes hold them too */
-    for (uint32_t i = 0; i < POINTS; i++)
-        draw_vector(i % CLUSTERS, vectors[i]);
+    kit_draw_clusters(&random_state, 128, DIM, CLUSTERS, centres[0], POINTS,
+                      vectors[0]); /* bytes hold them too */
 }
 
 /* ---- one collection ---- */

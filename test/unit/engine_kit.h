@@ -183,6 +183,22 @@ static inline float kit_noise(struct kit_random *r)
     return sum - 3;
 }
 
+static inline void kit_draw_near(struct kit_random *r, const float *centre, uint32_t dim, float *ret)
+{
+    for (uint32_t d = 0; d < dim; d++)
+        ret[d] = centre[d] + 12 * kit_noise(r);
+}
+
+/* Centres about a middle, and `count` vectors near one after the other of them. */
+static inline void kit_draw_clusters(struct kit_random *r, float middle, uint32_t dim, uint32_t clusters,
+                                     float *centres, uint32_t count, float *vectors)
+{
+    for (uint32_t i = 0; i < clusters * dim; i++)
+        centres[i] = middle + 40 * kit_noise(r);
+    for (uint32_t i = 0; i < count; i++)
+        kit_draw_near(r, centres + i % clusters * dim, dim, vectors + (size_t)i * dim);
+}
+
 /* Ids of the hits of one search; VEX_E*: it failed, and there are none. */
 static inline int kit_search(struct vex_collection *collection, const struct vex_nearest *request,
                              uint64_t *ids, size_t *ret_count)

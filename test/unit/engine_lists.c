@@ -33,17 +33,12 @@ static float centres[CLUSTERS][DIM], vectors[MOST][DIM];
 
 static void draw_vector(uint32_t cluster, float *ret)
 {
-    for (uint32_t d = 0; d < DIM; d++)
-        ret[d] = centres[cluster][d] + 12 * kit_noise(&random_state);
+    kit_draw_near(&random_state, centres[cluster], DIM, ret);
 }
 
 static void draw_all(void)
 {
-    for (uint32_t c = 0; c < CLUSTERS; c++)
-        for (uint32_t d = 0; d < DIM; d++)
-            centres[c][d] = 20 + 40 * kit_noise(&random_state);
-    for (uint32_t i = 0; i < MOST; i++)
-        draw_vector(i % CLUSTERS, vectors[i]);
+    kit_draw_clusters(&random_state, 20, DIM, CLUSTERS, centres[0], MOST, vectors[0]);
 }
 
 /* Two integers: `n`, which says nothing of where a point lies, and `c`, its cluster. */

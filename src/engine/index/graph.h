@@ -101,7 +101,7 @@ float vex_graph_distance(const struct vex_graph *graph, uint32_t distance);
 void vex_graph_score(const struct vex_graph *graph, const float *query, const uint32_t *slots, uint32_t count,
                      struct vex_graph_hit *ret);
 
-/* Self-check, exclusive: links in range and without repeats, the count right, entries linked, everything reachable from them but at
+/* Self-check, exclusive: links in range and without repeats, the count right, entries linked, posting lists whole, everything reachable from them but at
  * most `lost_max` slots. VEX_ECORRUPT. */
 int vex_graph_check(const struct vex_graph *graph, uint32_t lost_max, struct vex_err *err);
 

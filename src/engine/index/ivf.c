@@ -150,11 +150,9 @@ struct best {
 static inline void look_at_four(const struct vex_ivf *ivf, const uint8_t *code, uint32_t from,
                                 struct best *best)
 {
-    const uint8_t *first = ivf_centroid(ivf, from);
-    const uint8_t *four[4] = {first, first + ivf->stride, first + 2 * ivf->stride, first + 3 * ivf->stride};
     uint32_t distances[4];
 
-    ivf->four(code, four, ivf->stride, distances);
+    ivf_compare_row(ivf, ivf->four, code, ivf_centroid(ivf, from), distances);
     for (uint32_t i = 0; i < 4; i++)
         if (distances[i] < best->distance && from + i < ivf->lists)
             *best = (struct best){distances[i], from + i};
@@ -180,11 +178,8 @@ uint32_t ivf_nearest(const struct vex_ivf *ivf, const uint8_t *code)
     uint32_t probes = ivf->groups == 1;
 
     for (uint32_t g = 0; g + 4 <= ivf->groups; g += 4) { /* a power of two */
-        const uint8_t *pivots[4];
         uint32_t distances[4];
-        for (uint32_t i = 0; i < 4; i++)
-            pivots[i] = ivf->pivots + (size_t)(g + i) * ivf->stride;
-        ivf->four(code, pivots, ivf->stride, distances);
+        ivf_compare_row(ivf, ivf->four, code, ivf_pivot(ivf, g), distances);
         for (uint32_t i = 0; i < 4; i++)
             probes = keep_nearest(groups, probes, (uint64_t)distances[i] << 32 | (g + i));
     }

@@ -74,11 +74,8 @@ static void assign_groups(struct vex_ivf *ivf, uint32_t from, uint32_t to)
     for (uint32_t i = from; i < to; i++) {
         uint32_t best = UINT32_MAX;
         for (uint32_t g = 0; g + 4 <= ivf->groups; g += 4) { /* a power of two */
-            const uint8_t *first = ivf->pivots + (size_t)g * ivf->stride;
-            const uint8_t *pivots[4] = {first, first + ivf->stride, first + 2 * ivf->stride,
-                                        first + 3 * ivf->stride};
             uint32_t distances[4];
-            ivf->four(ivf_centroid(ivf, i), pivots, ivf->stride, distances);
+            ivf_compare_row(ivf, ivf->four, ivf_centroid(ivf, i), ivf_pivot(ivf, g), distances);
             for (uint32_t j = 0; j < 4; j++)
                 if (distances[j] < best) {
                     best = distances[j];
@@ -91,8 +88,7 @@ static void assign_groups(struct vex_ivf *ivf, uint32_t from, uint32_t to)
 static void begin_pivots(struct vex_ivf *ivf)
 {
     for (uint32_t g = 0; g < ivf->groups; g++)
-        memcpy(ivf->pivots + (size_t)g * ivf->stride, ivf_centroid(ivf, g * (ivf->lists / ivf->groups)),
-               ivf->stride);
+        memcpy(ivf_pivot(ivf, g), ivf_centroid(ivf, g * (ivf->lists / ivf->groups)), ivf->stride);
 }
 
 static void move_pivots(struct vex_ivf *ivf)
@@ -106,8 +102,7 @@ static void move_pivots(struct vex_ivf *ivf)
         sizes[g]++;
     }
     for (uint32_t g = 0; g < ivf->groups; g++)
-        set_mean(ivf->pivots + (size_t)g * ivf->stride, sums + (size_t)g * ivf->stride, sizes[g],
-                 ivf->stride);
+        set_mean(ivf_pivot(ivf, g), sums + (size_t)g * ivf->stride, sizes[g], ivf->stride);
     vex_mem_free(sums);
 }
 
@@ -207,12 +202,8 @@ static void measure_one(const struct vex_graph *graph, struct vex_ivf *ivf, uint
     const uint8_t *code = graph_code(graph, slot);
     uint32_t distances[IVF_LISTS_MAX + IVF_BEHIND], found = 0;
 
-    for (uint32_t i = 0; i < ivf->lists; i += 4) {
-        const uint8_t *first = ivf_centroid(ivf, i);
-        const uint8_t *four[4] = {first, first + ivf->stride, first + 2 * ivf->stride,
-                                  first + 3 * ivf->stride};
-        graph->codes.kernels.four(code, four, ivf->stride, distances + i);
-    }
+    for (uint32_t i = 0; i < ivf->lists; i += 4)
+        ivf_compare_row(ivf, graph->codes.kernels.four, code, ivf_centroid(ivf, i), distances + i);
     graph_walk(graph, s, code, WALK_EF, NULL);
     for (uint32_t i = 0; i < s->beam_count && found < IVF_NEAREST; i++) {
         uint32_t near = graph_beam_slot(s->beam[i]);

@@ -84,10 +84,25 @@ void ivf_remove(struct vex_ivf *ivf, uint32_t slot);
 /* Brings the chunks of the next lists together, so that each list is one stretch of memory; before anybody reads them. True: of all. */
 bool ivf_pack_piece(struct vex_ivf *ivf);
 
+/* A query's form, or a code, against four codes in a row. */
+static inline void ivf_compare_row(const struct vex_ivf *ivf, vex_code_dist4_fn *kernel, const uint8_t *query,
+                                   const uint8_t *first, uint32_t ret[4])
+{
+    const uint8_t *four[4] = {first, first + ivf->stride, first + 2 * (size_t)ivf->stride,
+                              first + 3 * (size_t)ivf->stride};
+
+    kernel(query, four, ivf->stride, ret);
+}
+
 static inline struct ivf_chunk *ivf_chunk(const struct vex_ivf *ivf, uint32_t at)
 {
     return at < ivf->split ? (struct ivf_chunk *)(void *)ivf->filling.base + at
                            : (struct ivf_chunk *)(void *)ivf->packed.base + (at - ivf->split);
+}
+
+static inline uint8_t *ivf_pivot(const struct vex_ivf *ivf, uint32_t group)
+{
+    return ivf->pivots + (size_t)group * ivf->stride;
 }
 
 static inline uint8_t *ivf_centroid(const struct vex_ivf *ivf, uint32_t list)

@@ -35,11 +35,8 @@ static void rank_groups(struct order *order)
 
     order->groups[0] = 0;
     for (uint32_t g = 0; g + 4 <= ivf->groups; g += 4) {
-        const uint8_t *first = ivf->pivots + (size_t)g * ivf->stride;
-        const uint8_t *pivots[4] = {first, first + ivf->stride, first + 2 * ivf->stride,
-                                    first + 3 * ivf->stride};
         uint32_t distances[4];
-        order->graph->codes.kernels.four(order->query, pivots, ivf->stride, distances);
+        ivf_compare_row(ivf, order->graph->codes.kernels.four, order->query, ivf_pivot(ivf, g), distances);
         for (uint32_t i = 0; i < 4; i++)
             sort_in(order->groups, g + i, (uint64_t)distances[i] << 32 | (g + i));
     }
@@ -146,7 +143,7 @@ static uint32_t gather(const struct order *order, struct graph_scratch *s, uint3
     return count;
 }
 
-/* The last `count` but `behind` touched slots. True: some of them are among the `want` nearest. */
+/* Offers slots to the beam. True: some of them are among the `want` nearest. */
 static bool compare(const struct order *order, struct graph_scratch *s, const uint32_t *slots, uint32_t count,
                     const struct vex_ivf_search *search)
 {

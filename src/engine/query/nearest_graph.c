@@ -34,6 +34,8 @@ struct run {
     struct tail_word *tail; /* ascending */
     size_t tail_words;
     uint64_t tail_count;
+    double near; /* see share_near */
+    bool near_known;
     uint64_t *allow;                   /* candidates, as wide as the graph */
     struct vex_graph_hit *hits;        /* of walks */
     uint32_t *seeds, seed_count;       /* what walks have found */
@@ -252,6 +254,18 @@ static int walk(struct run *run, enum vex_walk_way way, double share)
     return offer_beam(run, run->hits, run->seed_count, run->slots, run->distances);
 }
 
+/* Of what lies near the query, the part that are candidates. */
+static double share_near(struct run *run)
+{
+    const struct vex_candidates *candidates = run->group->candidates;
+
+    if (!run->near_known)
+        run->near = vex_graph_allowed_near(run->walk->view.graph, run->query->vector.values,
+                                           candidates->allow, vex_plan_words(candidates->slots));
+    run->near_known = true;
+    return run->near;
+}
+
 /* The posting lists that hold candidates: kept beside what the filter matches. A filter that is asked for once has them only where
  * candidates are rare near the query: it takes a look at each of them. */
 static int mark_lists(struct run *run, const struct vex_ivf *ivf, const uint64_t **ret)
@@ -270,8 +284,7 @@ static int mark_lists(struct run *run, const struct vex_ivf *ivf, const uint64_t
     if (candidates->kept != NULL) {
         what.bits = candidates->kept->id;
         run->marks = vex_bits_cache_find(&key, &again);
-    } else if (vex_graph_allowed_near(run->walk->view.graph, run->query->vector.values, candidates->allow,
-                                      words) > run->walk->share / RARE_NEAR) {
+    } else if (share_near(run) > run->walk->share / RARE_NEAR) {
         return 0;
     }
     if (run->marks == NULL) {
@@ -361,8 +374,7 @@ static int serve(struct run *run, bool *ret_served)
     int code = 0;
 
     if (way == VEX_WALK_ALL && !candidates->all) {
-        double near = vex_graph_allowed_near(run->walk->view.graph, run->query->vector.values,
-                                             candidates->allow, vex_plan_words(candidates->slots));
+        double near = share_near(run);
         way = vex_nearest_way_beyond(run->walk, run->group->params, want, candidates->count, near);
         share = vex_nearest_share_near(run->walk, near);
     }

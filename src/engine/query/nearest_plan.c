@@ -34,8 +34,7 @@
 #define LISTS_OPENED     0.3  /* of the lists, whose centroids are compared */
 #define LISTS_MORE       1.5  /* lists looked through, for each that may be in vain, */
 #define LISTS_FIRST      12.0 /* and before these */
-#define BORDER_PATIENCE                                                                                      \
-    2.0 /* times as much as a walk they may cost where candidates end near the query: walks miss more there */
+#define BORDER_PATIENCE  2.0  /* times what a walk costs, where candidates end: walks miss more there */
 #define NEAR_WEIGHT      0.8  /* of the part that is allowed near the query, against that of all */
 #define REACH_PLAIN      10.0 /* lists that suit the vectors well have it; others are looked through longer */
 #define PATIENCE_MIN     8u
